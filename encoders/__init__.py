@@ -1,0 +1,1 @@
+"""Node text to vectors: the only room that imports transformers."""

@@ -1,0 +1,1 @@
+"""Raw sources to clean tables: reading, cleaning, quarantine and the quality report."""

@@ -1,0 +1,161 @@
+"""What a graph store can do, as three small Protocols, and `open_store`, which chooses one by its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.schema import Type
+
+NEO4J_SCHEMES = ("neo4j://", "neo4j+s://", "neo4j+ssc://", "bolt://", "bolt+s://", "bolt+ssc://")
+
+
+@dataclass(frozen=True)
+class NodeFile:
+    """Nodes of one label as Parquet: column `id` and the properties, sorted by id."""
+
+    label: str
+    path: Path
+    rows: int
+    properties: Mapping[str, Type]
+
+
+@dataclass(frozen=True)
+class EdgeFile:
+    """Relationships of one type and label pair as Parquet: `source`, `target` (ids) and the properties."""
+
+    source: str
+    type: str
+    target: str
+    path: Path
+    rows: int
+    properties: Mapping[str, Type]
+
+
+@dataclass(frozen=True)
+class GraphFiles:
+    """The graph as files, the same for every store.
+
+    Attributes:
+        nodes: one file per label; a label without nodes has an empty file.
+        edges: one file per type and label pair; likewise.
+        fingerprint: SHA-256 of the content; names the build.
+    """
+
+    nodes: tuple[NodeFile, ...]
+    edges: tuple[EdgeFile, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a store offers beside the common ground."""
+
+    vector_index: bool
+    full_text: bool
+    server_transactions: bool
+    roles: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A query's answer.
+
+    Attributes:
+        columns: names in the order of RETURN.
+        rows: plain Python values; times as aware datetimes, nodes as dicts of their properties.
+        truncated: whether rows were left out because of the limit.
+    """
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool = False
+
+
+class Loader(Protocol):
+    """Writes a whole graph."""
+
+    def load(self, graph: GraphFiles, progress: Progress) -> bool:
+        """Make the store hold exactly `graph`.
+
+        An interrupted load can be run again. Returns False when the store held this very graph already.
+        """
+
+    def built(self) -> str | None:
+        """Fingerprint of the graph files that were loaded completely, None without any."""
+
+
+class Reader(Protocol):
+    """Reads the graph as Arrow batches."""
+
+    def labels(self) -> dict[str, dict[str, Type]]:
+        """Property types (but `id`) per label that the store knows."""
+
+    def patterns(self) -> dict[tuple[str, str, str], dict[str, Type]]:
+        """Property types per (source label, type, target label) that the store knows."""
+
+    def counts(self) -> dict[str, int]:
+        """Nodes per label and relationships per type, every one of the schema."""
+
+    def nodes(self, label: str, properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `id` (large_string) and the properties in the Arrow types of `kg.schema.Type`; any order."""
+
+    def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `source`, `target` (ids, large_string) and the properties; any order."""
+
+    def build_counter(self) -> str:
+        """A value that differs once a build has written: read before and after a snapshot."""
+
+
+class QueryRunner(Protocol):
+    """Runs read-only Cypher."""
+
+    def run(
+        self, cypher: str, parameters: Mapping[str, Any], *, timeout_s: float = 60.0, max_rows: int = 10_000
+    ) -> Rows:
+        """Run one statement that may not write (the store opens read-only or in READ access mode)."""
+
+
+class Store(Loader, Reader, QueryRunner, Protocol):
+    """A graph store: open until closed; usable as a context manager."""
+
+    url: str
+    capabilities: Capabilities
+
+    def close(self) -> None:
+        """Release the store."""
+
+    def __enter__(self) -> Store:
+        """Return self."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+
+
+def is_neo4j(url: str) -> bool:
+    """Whether `url` names a Neo4j server (else it is a path of an embedded database)."""
+    return url.startswith(NEO4J_SCHEMES)
+
+
+def open_store(url: str) -> Store:
+    """Open the store at `url`: a Neo4j URL, or a path of an embedded database file.
+
+    Raises:
+        GraphError: unknown scheme, server down, wrong password, unreadable file.
+    """
+    if is_neo4j(url):
+        from kg.neo4j_store.store import Neo4jStore
+
+        return Neo4jStore(url)
+    if "://" in url:
+        schemes = ", ".join(NEO4J_SCHEMES)
+        raise GraphError(f"unknown store {url!r}", "--store", f"use a path, or a URL that begins with {schemes}")
+    from kg.ladybug_store.store import LadybugStore
+
+    return LadybugStore(Path(url))
