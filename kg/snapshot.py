@@ -130,14 +130,14 @@ class Snapshot:
         for label in sorted(self.nodes):
             node = self.nodes[label]
             digest.update(label.encode())
-            _update(digest, "id", pa.chunked_array([node.ids.ids]))
-            _update_table(digest, node.columns)
+            hash_column(digest, "id", pa.chunked_array([node.ids.ids]))
+            hash_table(digest, node.columns)
         for key in sorted(self.edges):
             edge = self.edges[key]
             digest.update("|".join(key).encode())
             digest.update(np.ascontiguousarray(edge.src).tobytes())
             digest.update(np.ascontiguousarray(edge.dst).tobytes())
-            _update_table(digest, edge.columns)
+            hash_table(digest, edge.columns)
         return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
@@ -213,12 +213,13 @@ def _head(folder: Path) -> dict[str, Any]:
     return head
 
 
-def _update_table(digest: Any, table: pa.Table) -> None:
+def hash_table(digest: Any, table: pa.Table) -> None:
+    """Feed a table's columns, in the order of their names, to a hashlib digest."""
     for name in sorted(table.column_names):
-        _update(digest, name, table[name])
+        hash_column(digest, name, table[name])
 
 
-def _update(digest: Any, name: str, column: pa.ChunkedArray) -> None:
+def hash_column(digest: Any, name: str, column: pa.ChunkedArray) -> None:
     """Feed one column: name, validity, and values with nulls as zero, whatever the chunks and buffers are."""
     digest.update(f"{name}:{len(column)}".encode())
     digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())

@@ -1,0 +1,265 @@
+"""Settings of splits, message graph, network, training, baselines, fusion and evaluation."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from gnn.errors import GnnError
+
+SplitMethod = Literal["auto", "time", "column", "leave-one-out"]
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How events are parted into train, valid and test.
+
+    Attributes:
+        method: `time` (global cut-offs), `column` (labels of the events), `leave-one-out` (a user's last product is
+            test, the last but one valid), or `auto`: time where events have times, else column where they have
+            labels, else leave-one-out.
+        valid_from: first instant of valid, ISO 8601, UTC unless it says otherwise; None: where the tenth of the time
+            span before `test_from` begins.
+        test_from: first instant of test; None: where the last tenth of the time span begins.
+        split_column: event property that holds train, valid or test.
+        min_buyers: buyers in the history that a product needs to be a candidate in evaluation; 0 lets cold ones in.
+        valid_share: share of train events set aside when the column knows no valid.
+    """
+
+    method: SplitMethod = "auto"
+    valid_from: str | None = None
+    test_from: str | None = None
+    split_column: str = "split"
+    min_buyers: int = 1
+    valid_share: float = 0.1
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """What the message graph holds.
+
+    Attributes:
+        exclude_relations: values of RELATED.relation left out because they post-date purchases.
+        target_events: event names to predict (purchase, review, ...); empty: purchases, else reviews, else all.
+        use_categories: whether category nodes and their tree take part.
+        use_brands: whether brand nodes take part.
+        use_related: whether outside triples take part.
+    """
+
+    exclude_relations: tuple[str, ...] = ("also_bought", "also_viewed", "bought_together")
+    target_events: tuple[str, ...] = ()
+    use_categories: bool = True
+    use_brands: bool = True
+    use_related: bool = True
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the network.
+
+    Attributes:
+        dim: width of all vectors.
+        layers: propagation layers.
+        text_hidden: width of the hidden layer between text vectors and item vectors.
+        temperature: start of the learned factor of the cosine.
+        popularity: start of the learned factor of log(1 + buyers).
+    """
+
+    dim: int = 64
+    layers: int = 2
+    text_hidden: int = 64
+    temperature: float = 5.0
+    popularity: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network is trained.
+
+    Attributes:
+        epochs: most epochs; one epoch takes every user with at least two products once.
+        patience: epochs without a better validation NDCG before training stops.
+        lr: learning rate of AdamW at its peak (linear warm-up over the first epoch).
+        weight_decay: decoupled weight decay of the vectors.
+        batch: users per step.
+        holdout: share of a user's products that a step predicts from the rest.
+        dropout: share of base vector elements zeroed in a step.
+        edge_dropout: share of user-item edges left out of a step's messages.
+        full_softmax: most products for which the softmax runs over all of them.
+        negatives: products drawn for all users of a step where it does not.
+        threads: CPU threads; 0: a short measurement chooses between one and torch's own number.
+        seed: seed of weights, batches, hold-outs and dropout.
+        device: `auto` takes CUDA where there is one.
+        precision: of the scoring product; `auto`: bf16 on CUDA, else fp32. Messages always run in fp32.
+        max_seconds: stops after the epoch in which this time is over; 0: never. A run that it stops is not
+            reproducible in its number of epochs.
+    """
+
+    epochs: int = 30
+    patience: int = 3
+    lr: float = 8e-3
+    weight_decay: float = 1e-4
+    batch: int = 256
+    holdout: float = 0.3
+    dropout: float = 0.3
+    edge_dropout: float = 0.2
+    full_softmax: int = 8192
+    negatives: int = 4096
+    threads: int = 0
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    max_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class BaselineConfig:
+    """Recommenders that count.
+
+    Attributes:
+        ease_lambdas: L2 penalties of EASE among which validation chooses.
+        ease_memory_gb: most memory an EASE fit may take; beyond it EASE is left out with a note.
+        knn_shrink: item-kNN: pseudo-buyers that shrink the cosine.
+        knn_neighbours: item-kNN: neighbours kept per product.
+        half_life_days: age at which a purchase counts half in own repeats and weighted EASE.
+    """
+
+    ease_lambdas: tuple[float, ...] = (10.0, 100.0, 300.0, 1000.0, 3000.0)
+    ease_memory_gb: float = 4.0
+    knn_shrink: float = 10.0
+    knn_neighbours: int = 200
+    half_life_days: float = 90.0
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Late fusion, weights from validation.
+
+    Attributes:
+        weights: grid of weights that a component beside the network may take.
+        rounds: passes of the coordinate search.
+        pool: best products per component and user among which the search ranks.
+        users: most validation users that the search reads (a seeded draw).
+    """
+
+    weights: tuple[float, ...] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+    rounds: int = 3
+    pool: int = 200
+    users: int = 5000
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What evaluation reports.
+
+    Attributes:
+        k: cut-offs; selection reads NDCG at the largest.
+        bootstrap: rounds of the bootstrap over users.
+        confidence: coverage of the intervals.
+        seed: seed of the bootstrap.
+        block: matrix cells (users x products) scored at a time.
+    """
+
+    k: tuple[int, ...] = (10, 20)
+    bootstrap: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+    block: int = 16_000_000
+
+
+@dataclass(frozen=True)
+class GnnConfig:
+    """All settings of the model room.
+
+    Attributes:
+        split: train, valid, test.
+        graph: the message graph.
+        model: the network.
+        train: its training.
+        baselines: recommenders that count.
+        fusion: late fusion.
+        eval: evaluation.
+    """
+
+    split: SplitConfig = field(default_factory=SplitConfig)
+    graph: GraphConfig = field(default_factory=GraphConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    baselines: BaselineConfig = field(default_factory=BaselineConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-able values."""
+        plain: dict[str, Any] = asdict(self)
+        return {part: {k: list(v) if isinstance(v, tuple) else v for k, v in d.items()} for part, d in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GnnConfig:
+        """A configuration from nested mappings; what is absent keeps its default.
+
+        Raises:
+            GnnError: an unknown part or key, or a value of the wrong type.
+        """
+        config = cls()
+        for part, settings in values.items():
+            if not isinstance(settings, Mapping):
+                raise GnnError(f"{part!r} is not a table of settings", "settings", "write it as [PART] KEY = VALUE")
+            for key, value in settings.items():
+                config = config.set(f"{part}.{key}", value)
+        return config
+
+    def set(self, key: str, value: Any) -> GnnConfig:
+        """A copy with one setting changed; text is read as the setting's type (tuples split at commas).
+
+        Args:
+            key: `PART.NAME`, for example `train.lr`.
+            value: the value, or its text.
+
+        Raises:
+            GnnError: unknown key, or a value of the wrong type.
+        """
+        part, _, name = key.partition(".")
+        section = getattr(self, part, None) if part in {f.name for f in fields(self)} else None
+        if section is None or not is_dataclass(section) or name not in {f.name for f in fields(section)}:
+            known = [f"{p.name}.{f.name}" for p in fields(self) for f in fields(getattr(self, p.name))]
+            raise GnnError(f"unknown setting {key!r}", "settings", f"known are {', '.join(known)}")
+        kind = typing.get_type_hints(type(section))[name]
+        try:
+            typed = _read(value, kind)
+        except (TypeError, ValueError) as error:
+            raise GnnError(f"{value!r} is no value of {key}", "settings", f"it takes {_words(kind)}") from error
+        return replace(self, **{part: replace(typing.cast("Any", section), **{name: typed})})
+
+
+def _read(value: Any, kind: Any) -> Any:
+    """`value` as `kind`, which is one of the annotations used above."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(value)
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return None if value in (None, "", "none") else _read(value, arguments[0])
+    if origin is tuple:
+        parts = [p.strip() for p in value.strip("[]() ").split(",")] if isinstance(value, str) else list(value)
+        return tuple(_read(p, arguments[0]) for p in parts if p != "")
+    if kind is bool:
+        words = {"true": True, "false": False, "1": True, "0": False}
+        return (
+            value if isinstance(value, bool) else words[str(value).lower()] if str(value).lower() in words else int("")
+        )
+    if kind is str and not isinstance(value, str):
+        raise TypeError(value)
+    if kind is int and isinstance(value, float | bool):
+        raise TypeError(value)
+    return kind(value)
+
+
+def _words(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(str, typing.get_args(kind)))
+    return getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else str(kind)

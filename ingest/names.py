@@ -1,0 +1,58 @@
+"""Names: extra columns become property names of one safe shape; SQL identifiers and literals are quoted here alone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+RESERVED = frozenset({"id", "at", "day", "month", "source", "target", "embedding"})
+"""Property names that the graph gives a meaning of its own in every table."""
+
+_MAX_NAME = 60
+
+
+def normalise_name(name: str) -> str:
+    """`name` in the shape `[a-z][a-z0-9_]*`: accents dropped, everything else that is no letter or digit an underscore.
+
+    Idempotent. A name that would be empty is `column`; one that would begin with a digit gets `x_`.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    tidy = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "column"
+    safe = tidy if tidy[0].isalpha() else f"x_{tidy}"
+    return safe[:_MAX_NAME].rstrip("_")
+
+
+def extra_names(sources: Iterable[str], contract: Iterable[str]) -> dict[str, str]:
+    """Property name per extra source column.
+
+    Args:
+        sources: names of the extra columns as the source has them, in its order.
+        contract: column names of the table's contract: reserved, like `RESERVED`.
+
+    Returns:
+        source name -> unique normalised name; a reserved name gets the prefix `x_`, a second bearer a number.
+    """
+    reserved = RESERVED | frozenset(contract)
+    taken: set[str] = set()
+    names: dict[str, str] = {}
+    for source in sources:
+        name = normalise_name(source)
+        base = f"x_{name}" if name in reserved else name
+        unique, n = base, 1
+        while unique in taken or unique in reserved:
+            n += 1
+            unique = f"{base}_{n}"
+        taken.add(unique)
+        names[source] = unique
+    return names
+
+
+def identifier(name: str) -> str:
+    """`name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | None) -> str:
+    """`value` as a SQL string literal, NULL for None."""
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,104 @@
+"""The quality report: what became of every row and field of a source."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import IngestError
+
+
+@dataclass(frozen=True)
+class TableQuality:
+    """What became of one table's rows: rows_in = loaded + merged + quarantined.
+
+    Attributes:
+        rows_in: rows of the source files.
+        loaded: rows in the clean table that come from the source.
+        merged: rows that went into another row of the same key.
+        quarantined: rows set aside.
+        mended: fields of good rows that were repaired or left empty.
+        created: rows of the clean table that the source has not: users or products that other tables name.
+        conflicts: merged rows that overwrote a value with another.
+        rules: quarantine rule -> rows.
+        mends: column -> mending rule -> fields.
+        conflict_columns: column -> values overwritten.
+        extras: clean name of every extra column -> its name in the source.
+        files: the source files.
+        examples: quarantine rule -> the commonest offending values with their counts.
+    """
+
+    rows_in: int = 0
+    loaded: int = 0
+    merged: int = 0
+    quarantined: int = 0
+    mended: int = 0
+    created: int = 0
+    conflicts: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+    mends: dict[str, dict[str, int]] = field(default_factory=dict)
+    conflict_columns: dict[str, int] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    examples: dict[str, list[tuple[str | None, int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """The report of a build.
+
+    Attributes:
+        source: what was read.
+        as_of: no event may lie more than a day after it; ISO 8601.
+        fingerprint: SHA-256 of the source's content, mapping and settings: names the clean tables.
+        tables: per table present or created.
+        case_variants: `table.column` -> groups of ids that differ only by case.
+        ignored_files: files of the directory that belong to no table.
+        reused: whether the tables of an earlier build were still current.
+    """
+
+    source: str
+    as_of: str
+    fingerprint: str
+    tables: dict[str, TableQuality]
+    case_variants: dict[str, list[list[str]]] = field(default_factory=dict)
+    ignored_files: list[str] = field(default_factory=list)
+    reused: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of quality.json."""
+        content = asdict(self)
+        del content["reused"]
+        return content
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], *, reused: bool = False) -> QualityReport:
+        """The report with the content of quality.json."""
+        tables = {name: TableQuality(**table) for name, table in content["tables"].items()}
+        return cls(**{**content, "tables": tables, "reused": reused})
+
+    def as_reused(self) -> QualityReport:
+        """The same report, said of tables that were not built again."""
+        return replace(self, reused=True)
+
+    def check(self) -> None:
+        """Hold every table to rows_in = loaded + merged + quarantined.
+
+        Raises:
+            IngestError: a row is unaccounted for, which is a fault of this program.
+        """
+        for name, t in self.tables.items():
+            if t.rows_in != t.loaded + t.merged + t.quarantined:
+                raise IngestError(
+                    f"rows are unaccounted for: {t.rows_in} in, {t.loaded} loaded + {t.merged} merged + "
+                    f"{t.quarantined} quarantined",
+                    name,
+                    "this is a fault of shopgraph: please report it with the source's first lines",
+                )
+
+
+def write_json(report: QualityReport, target: Path) -> None:
+    """Write quality.json."""
+    target.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", "utf-8")

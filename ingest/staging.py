@@ -1,0 +1,123 @@
+"""Staged tables: what every reader makes of a source, one relation with the place of each row, before any cleaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from ingest.mapping import TableMapping
+from ingest.names import identifier, literal
+
+LINE_BITS = 40
+"""`__ord` is the file's number shifted by this, plus the line: it orders rows by file, then line, and names a row."""
+
+
+@dataclass(frozen=True)
+class StagedColumn:
+    """A column of a staged relation.
+
+    Attributes:
+        source: its name in the source.
+        sql: its name in the relation.
+        type: its DuckDB type.
+        textual: whether the source is text (CSV, JSON lines), so that the type of an extra column is inferred.
+    """
+
+    source: str
+    sql: str
+    type: str
+    textual: bool
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A source file of a table.
+
+    Attributes:
+        number: its place in name order, from 0.
+        name: its path relative to the source.
+        columns: the columns found in it.
+        undecodable: those that hold bytes which are not of the encoding.
+    """
+
+    number: int
+    name: str
+    columns: tuple[str, ...]
+    undecodable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """A table as the source has it.
+
+    Attributes:
+        name: the contract table.
+        relation: view with `__ord` (see `LINE_BITS`), `__ragged` (JSON of the fields of a row that does not fit the
+            header, else null), `__undecodable` (comma-joined relation names of columns with bad bytes, else null) and
+            the columns.
+        columns: the columns in the order of the source.
+        files: the files in name order.
+        mapping: what the mapping says about the table.
+    """
+
+    name: str
+    relation: str
+    columns: tuple[StagedColumn, ...]
+    files: tuple[StagedFile, ...]
+    mapping: TableMapping = field(default_factory=TableMapping)
+
+    @property
+    def where(self) -> str:
+        """The files' names for a message."""
+        names = [f.name for f in self.files]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@dataclass
+class ColumnRegister:
+    """Relation names for source columns: `c0`, `c1`, … since SQL names ignore case and source names do not."""
+
+    names: dict[str, str] = field(default_factory=dict)
+
+    def sql(self, source: str) -> str:
+        """The relation name of a source column, the same in every file of the table."""
+        return self.names.setdefault(source, f"c{len(self.names)}")
+
+
+def connect(scratch: Path, threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    """A DuckDB database file in `scratch` that spills there, works in UTC and stays below `memory_limit`."""
+    connection = duckdb.connect(
+        str(scratch / "work.duckdb"),
+        config={
+            "threads": str(threads),
+            "memory_limit": memory_limit,
+            "temp_directory": str(scratch / "spill"),
+            "preserve_insertion_order": "false",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Column name -> DuckDB type of a relation."""
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {identifier(relation)}").fetchall()
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+def stage_view(connection: duckdb.DuckDBPyConnection, relation: str, parts: Sequence[str]) -> None:
+    """Create the view `relation` over SELECT statements, which are joined by column name."""
+    connection.execute(f"CREATE OR REPLACE VIEW {identifier(relation)} AS " + " UNION ALL BY NAME ".join(parts))
+
+
+def parquet_list(paths: Sequence[Path]) -> str:
+    """`paths` as the first argument of read_parquet; they are taken literally, not as patterns."""
+    return "[" + ", ".join(literal(_unglobbed(str(path))) for path in paths) + "]"
+
+
+def _unglobbed(path: str) -> str:
+    """`path` with the characters of glob patterns in brackets, so that they stand for themselves."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)

