@@ -1,6 +1,6 @@
 """The README's picture of the evaluation: every recommender with its interval, both tasks.
 
-    python -m bench.figure_comparison --report shopgraph-workspace/reports/evaluation.json
+python -m bench.figure_comparison --report shopgraph-workspace/reports/evaluation.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The README's picture of the way from tables to recommendations.
 
-    python -m bench.figure_way [--out docs/images/way.png]
+python -m bench.figure_way [--out docs/images/way.png]
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def model_figures(workspace: Path) -> dict[str, Any]:
     figures["encode"] = {
         "seconds": round(encoded.seconds, 1),
         "peak_mib": round(encoded.peak_mib),
-        "distinct_texts": head["distinct_texts"],
+        "distinct_texts": head["texts"],
         "texts_per_second": round(head["encoded"] / head["seconds"], 1) if head["encoded"] else None,
     }
     trained = run([SHOPGRAPH, "train", *tail])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gnn.errors import GnnError
 from gnn.events import Interactions
 from gnn.recommender import Fitted
+from gnn.sparse import times
 
 
 class Ease(Fitted):
@@ -48,6 +49,7 @@ class Ease(Fitted):
             what = f"EASE needs {need:.1f} GB for {side} x {side} in float32"
             raise GnnError(what, "baselines.ease_memory_gb", "raise it, or do without EASE")
         self.columns, self.fitted = bought, matrix[:, bought].tocsr()
+        self.by_column = self.fitted.T.tocsr()
         gram = self.fitted @ self.fitted.T if self.dual else self.fitted.T @ self.fitted
         self._invert(np.asarray(gram.todense(), dtype=np.float32))
 
@@ -57,9 +59,12 @@ class Ease(Fitted):
         if self.dual:
             self.inverse = inverse
             self.diagonal = np.ones(len(self.columns), np.float32)
-            for start in range(0, len(self.columns), 4096):
-                part = self.fitted[:, start : start + 4096].toarray()
-                self.diagonal[start : start + 4096] -= np.einsum("uj,uj->j", part, inverse @ part)
+            for start in range(0, len(self.columns), 8192):
+                part = self.by_column[start : start + 8192]
+                through = times(part, inverse)
+                rows = np.repeat(np.arange(part.shape[0]), np.diff(part.indptr))
+                terms = part.data * through[rows, part.indices]
+                self.diagonal[start : start + 8192] -= np.bincount(rows, weights=terms, minlength=part.shape[0])
             self.diagonal /= np.float32(self.penalty)
         else:
             self.diagonal = np.diag(inverse).copy()
@@ -72,7 +77,7 @@ class Ease(Fitted):
         given = self.values(histories)[:, self.columns]
         if self.dual:
             through = np.asarray((given @ self.fitted.T).todense(), dtype=np.float32) @ self.inverse
-            dense = -np.ascontiguousarray((self.fitted.T @ through.T).T)
+            dense = -times(self.by_column, through.T).T
             at = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr)), given.indices
             dense[at] += given.data
             dense /= -np.float32(self.penalty) * self.diagonal

@@ -43,27 +43,27 @@ class ItemKNN(Fitted):
 
     def _nearest(self, together: sp.csr_matrix, start: int, norms: NDArray[np.float32]) -> sp.csr_matrix:
         """Shrunk cosines of a block of rows, the best `neighbours` of each."""
+        together.sort_indices()
         rows = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-        columns = together.indices
-        cosine = together.data / (norms[rows + start] * norms[columns] + np.float32(self.shrink))
-        cosine[columns == rows + start] = 0
-        keep = _best(rows, columns, cosine, self.neighbours)
-        return sp.csr_matrix((cosine[keep], (rows[keep], columns[keep])), shape=together.shape, dtype=np.float32)
+        cosine = together.data / (norms[rows + start] * norms[together.indices] + np.float32(self.shrink))
+        cosine[together.indices == rows + start] = 0
+        keep = _best(together.indptr, cosine, self.neighbours)
+        return sp.csr_matrix((cosine[keep], (rows[keep], together.indices[keep])), shape=together.shape)
 
     def scores_for(self, histories: Interactions) -> NDArray[np.float32]:
         """Sums over the neighbours in each history, shape (histories.n_users, n_items)."""
         return np.asarray((histories.matrix() @ self.neighbour_matrix.T).todense(), dtype=np.float32)
 
 
-def _best(
-    rows: NDArray[np.int64], columns: NDArray[np.int32], values: NDArray[np.float32], k: int
-) -> NDArray[np.int64]:
-    """Positions of the k largest positive values of each row, ties by the smaller column; rows ascend."""
-    lengths = np.bincount(rows)
-    many = lengths[rows] > k
-    keep = [np.flatnonzero(~many & (values > 0))]
-    at = np.flatnonzero(many & (values > 0))
-    order = at[np.lexsort((columns[at], -values[at], rows[at]))]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows[at], minlength=len(lengths)))])[:-1]
-    keep.append(order[np.arange(len(order)) - starts[rows[order]] < k])
-    return np.concatenate(keep)
+def _best(indptr: NDArray[np.int32], values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Positions of the k largest positive values of each row, ties by position."""
+    # one integer per value that orders by value, then by position: positive floats order like their bits
+    keys = (values.view(np.int32).astype(np.int64) << 32) - np.arange(len(values))
+    keep = []
+    for first, last in itertools.pairwise(indptr.tolist()):
+        if last - first > k:
+            keep.append(first + np.argpartition(keys[first:last], -k)[-k:])
+        else:
+            keep.append(np.arange(first, last))
+    at = np.concatenate(keep) if keep else np.zeros(0, np.int64)
+    return np.asarray(at[values[at] > 0])

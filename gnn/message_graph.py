@@ -49,7 +49,7 @@ class MessageGraph:
         n_items: products.
         relations: every relation in both directions; the two of `BOUGHT` come first (to users, to products).
         other_degree: degree of each joint row outside `BOUGHT`, float32, shape (n_nodes,).
-        by_user: permutation from pairs sorted by product to pairs sorted by user: the weights of the reverse.
+        by_item: positions of the pairs, sorted by product and user: takes weights to the reverse direction.
     """
 
     offsets: dict[str, int]
@@ -58,7 +58,7 @@ class MessageGraph:
     n_items: int
     relations: tuple[Adjacency, ...]
     other_degree: Tensor
-    by_user: Tensor
+    by_item: Tensor
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class MessageGraph:
         # sums of zeros and ones are exact in float32 in whatever order they are added
         to_users, to_items = self.relations[0].pattern, self.relations[1].pattern
         users = _row_sums(to_users.crow_indices(), weights)
-        items = _row_sums(to_items.crow_indices(), weights[self.by_user])
+        items = _row_sums(to_items.crow_indices(), weights[self.by_item])
         degree = self.other_degree.clone()
         degree[: self.n_users] += users
         degree[self.n_users : self.n_users + self.n_items] += items
@@ -87,7 +87,7 @@ class MessageGraph:
         """The graph with pair i weighing `weights[i]` in both directions (0: no message either way)."""
         to_users, to_items = self.relations[:2]
         forward = _with_values(to_users.pattern, weights)
-        reverse = _with_values(to_items.pattern, weights[self.by_user])
+        reverse = _with_values(to_items.pattern, weights[self.by_item])
         both = (replace(to_users, pattern=forward, back=reverse), replace(to_items, pattern=reverse, back=forward))
         return replace(self, relations=both + self.relations[2:])
 
@@ -95,7 +95,7 @@ class MessageGraph:
         """The graph on `device`."""
         moved = tuple(replace(r, pattern=r.pattern.to(device), back=r.back.to(device)) for r in self.relations)
         return replace(
-            self, relations=moved, other_degree=self.other_degree.to(device), by_user=self.by_user.to(device)
+            self, relations=moved, other_degree=self.other_degree.to(device), by_item=self.by_item.to(device)
         )
 
 

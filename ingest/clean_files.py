@@ -60,7 +60,7 @@ def create_missing(
         present = LoadedTable(name, f"loaded_{name}", {})
     named = " UNION ".join(references) or f"SELECT {key} FROM {present.relation} WHERE false"
     connection.execute(
-        f"CREATE OR REPLACE TABLE created_{name} AS SELECT {key} FROM ({named}) "
+        f"CREATE OR REPLACE TABLE created_{name} AS SELECT DISTINCT {key} FROM ({named}) "
         f"WHERE {key} IS NOT NULL AND {key} NOT IN (SELECT {key} FROM {present.relation})"
     )
     connection.execute(

@@ -187,10 +187,10 @@ def _from_text(
 
 
 def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:
-    """An id or text. Numbers, truth values and times of a typed source need no cleaning but missing ones."""
+    """An id or text. Numbers, truth values and times of a typed source, and clean columns, need no cleaning."""
     name = source.source if source else None
     kind = native_kind(source.type) if source else None
-    if kind is not None:
+    if kind is not None or (source and source.clean):
         value = f"sg_known({raw})" if kind is Kind.FLOAT else raw
         return BoundColumn(column.name, column.kind, raw, value, {}, name, extra)
     mends = _text_mends(staged, raw, source)

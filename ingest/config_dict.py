@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ingest.errors import ShopgraphError
@@ -17,7 +18,8 @@ def from_dict(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """Build the dataclass `kind` from `values`, going into fields that are dataclasses themselves.
 
     Args:
-        kind: a dataclass whose fields are str, int, float, bool, tuple[...], `X | None` or dataclasses.
+        kind: a dataclass whose fields are str, int, float, bool, datetime (naive: UTC), tuple[...], Literal[...],
+            `X | None` or dataclasses.
         values: field names to values; fields left out keep their default.
         where: what the values belong to, for the error.
 
@@ -72,24 +74,37 @@ def _wrong(hint: Any, value: Any, where: str) -> ShopgraphError:
     return ShopgraphError(f"{value!r} is not a value of type {names}", where, "correct the setting")
 
 
+def _allowed(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value not in choices:
+        names = ", ".join(str(choice) for choice in choices)
+        raise ShopgraphError(f"{value!r} is not allowed", where, f"use one of {names}")
+    return value
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     for option in _options(hint):
         if option is type(None) and value is None:
             return None
         if typing.get_origin(option) is typing.Literal:
-            if value in typing.get_args(option):
-                return value
-            allowed = ", ".join(str(a) for a in typing.get_args(option))
-            raise ShopgraphError(f"{value!r} is not allowed", where, f"use one of {allowed}")
+            return _allowed(typing.get_args(option), value, where)
         if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
             return from_dict(typing.cast("type[Any]", option), value, where)
         if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
             return tuple(_convert(typing.get_args(option)[0], v, where) for v in value)
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if option in (str, int, bool) and type(value) is option:
-            return value
+        if _is_plain(option, value):
+            return _plain(option, value)
     raise _wrong(hint, value, where)
+
+
+def _is_plain(kind: Any, value: Any) -> bool:
+    """Whether `value` is one of `kind` exactly, but that a whole number is a float too."""
+    return kind in (str, int, bool, datetime, float) and (type(value) is kind or (kind is float and type(value) is int))
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if kind is datetime and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return float(value) if kind is float else value
 
 
 def _parse(hint: Any, text: str, where: str) -> Any:
@@ -105,9 +120,9 @@ def _parse(hint: Any, text: str, where: str) -> Any:
         if option is bool:
             if text.lower() in ("true", "false", "yes", "no", "1", "0"):
                 return text.lower() in ("true", "yes", "1")
-        elif option in (int, float):
+        elif option in (int, float, datetime):
             try:
-                return option(text)
+                return _convert(option, datetime.fromisoformat(text) if option is datetime else option(text), where)
             except ValueError:
                 continue
         elif option is str:

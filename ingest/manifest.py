@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,9 @@ def _state(name: str, path: Path, known: FileState | None) -> FileState:
     return FileState(name, status.st_size, status.st_mtime_ns, digest)
 
 
-def fingerprint(states: list[FileState], described: Mapping[str, Any], as_of: datetime | None) -> str:
-    """SHA-256 over the files' names and contents, the description of source and settings, and a given as-of date."""
-    content = {
-        "format": FORMAT,
-        "files": [(s.name, s.sha256) for s in states],
-        "described": described,
-        "as_of": as_of.isoformat() if as_of else None,
-    }
+def fingerprint(states: list[FileState], described: Mapping[str, Any]) -> str:
+    """SHA-256 over the files' names and contents and the description of source and settings."""
+    content = {"format": FORMAT, "files": [(s.name, s.sha256) for s in states], "described": described}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ class TableQuality:
         conflict_columns: column -> values overwritten.
         extras: clean name of every extra column -> its name in the source.
         files: the source files.
-        examples: quarantine rule -> the commonest offending values with their counts.
+        examples: quarantine rule -> [value, rows] of the commonest offending values.
     """
 
     rows_in: int = 0
@@ -42,7 +42,7 @@ class TableQuality:
     conflict_columns: dict[str, int] = field(default_factory=dict)
     extras: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
-    examples: dict[str, list[tuple[str | None, int]]] = field(default_factory=dict)
+    examples: dict[str, list[list[str | int | None]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class QualityReport:
     Attributes:
         source: what was read.
         as_of: no event may lie more than a day after it; ISO 8601.
-        fingerprint: SHA-256 of the source's content, mapping and settings: names the clean tables.
+        fingerprint: SHA-256 of the source's content, mapping and settings.
         tables: per table present or created.
         case_variants: `table.column` -> groups of ids that differ only by case.
         ignored_files: files of the directory that belong to no table.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ingest.contract import TABLES
 from ingest.errors import IngestError
-from ingest.mapping import Mapping, TableMapping
+from ingest.mapping import Mapping, TableMapping, read_mapping
 from ingest.read_columnar import stage_parquet
 from ingest.read_csv import stage_csv
 from ingest.read_jsonl import stage_jsonl
-from ingest.staging import ColumnRegister, StagedColumn, StagedFile, StagedTable, describe, parquet_list, stage_view
+from ingest.staging import ColumnRegister, StagedColumn, StagedFile, StagedTable, describe, mark_clean, parquet_list, stage_view
 
 MAPPING_FILE = "mapping.toml"
 FORMATS = {".csv": "CSV", ".csv.gz": "CSV", ".parquet": "Parquet", ".jsonl": "JSON lines", ".jsonl.gz": "JSON lines"}
@@ -118,21 +121,10 @@ def _check_formats(root: Path, table: str, files: Sequence[Path]) -> None:
         raise IngestError(f"the table {table} is there in two formats", names, "keep one of them")
 
 
-def stage_directory(
+def _stage(
     connection: duckdb.DuckDBPyConnection, source: SourceFiles, table: str, mapping: TableMapping, scratch: Path
 ) -> StagedTable:
-    """Stage one table of a directory.
-
-    Args:
-        connection: the working database.
-        source: the files.
-        table: the table to stage, one of `source.tables`.
-        mapping: what the mapping says about it.
-        scratch: folder for staged Parquet files.
-
-    Raises:
-        IngestError: a file that cannot be read.
-    """
+    """Stage one table: text files become Parquet in `scratch`, Parquet files are read in place."""
     register = ColumnRegister()
     files: list[StagedFile] = []
     parts: list[str] = []
@@ -158,4 +150,81 @@ def stage_directory(
     stage_view(connection, relation, parts)
     types = describe(connection, relation)
     columns = tuple(StagedColumn(n, sql, types[sql], textual) for n, sql in register.names.items() if sql in types)
+    if not textual:
+        columns = mark_clean(connection, relation, columns)
     return StagedTable(table, relation, columns, tuple(files), mapping)
+
+
+@dataclass(frozen=True)
+class DirectorySource:
+    """A directory of contract tables.
+
+    Attributes:
+        root: the directory.
+        found: its files by table.
+        mapping: the mapping in force.
+        mapping_file: where the mapping was read from; None without one.
+    """
+
+    root: Path
+    found: SourceFiles
+    mapping: Mapping
+    mapping_file: Path | None
+
+    @classmethod
+    def open(cls, root: Path, mapping_file: Path | None) -> DirectorySource:
+        """The tables in `root`, mapped by `mapping_file` or else by the directory's mapping.toml, where there is one.
+
+        Raises:
+            IngestError: see `find_files` and `read_mapping`.
+        """
+        own = root / MAPPING_FILE
+        path = mapping_file or (own if own.is_file() else None)
+        mapping = read_mapping(path) if path else Mapping()
+        return cls(root, find_files(root, mapping), mapping, path)
+
+    @property
+    def name(self) -> str:
+        """What the source is called."""
+        return str(self.root)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables it has."""
+        return tuple(self.found.tables)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Files that belong to no table."""
+        return self.found.ignored
+
+    @property
+    def dangling(self) -> str | None:
+        """What the mapping says is to become of dangling products."""
+        return self.mapping.dangling
+
+    def files(self) -> dict[str, Path]:
+        """Name -> path of every file that is read."""
+        return {_name(self.root, path): path for path in self.found.all}
+
+    def described(self) -> dict[str, Any]:
+        """What the clean tables depend on beside the files."""
+        return {"mapping": asdict(self.mapping), "ignored": list(self.ignored)}
+
+    def rows(self, table: str) -> int | None:
+        """Rows of a table's files where they say so (Parquet), else None."""
+        paths = self.found.tables[table]
+        if any(file_format(path) != "Parquet" for path in paths):
+            return None
+        try:
+            return sum(int(pq.read_metadata(path).num_rows) for path in paths)
+        except (pa.ArrowException, OSError):  # reported, by name, when the file is staged
+            return None
+
+    def stage(self, connection: duckdb.DuckDBPyConnection, table: str, scratch: Path, /) -> StagedTable:
+        """Create the staged relation of a table.
+
+        Raises:
+            IngestError: a file that cannot be read.
+        """
+        return _stage(connection, self.found, table, self.mapping.tables[table], scratch)

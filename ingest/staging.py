@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -13,6 +13,9 @@ from ingest.names import identifier, literal
 
 LINE_BITS = 40
 """`__ord` is the file's number shifted by this, plus the line: it orders rows by file, then line, and names a row."""
+
+_FEW_VALUES = 10_000
+_SHORT = 1_000  # bytes: below every limit on ids and texts
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class StagedColumn:
         sql: its name in the relation.
         type: its DuckDB type.
         textual: whether the source is text (CSV, JSON lines), so that the type of an extra column is inferred.
+        clean: whether every value is known to be clean already, so that nothing need be done about it.
     """
 
     source: str
     sql: str
     type: str
     textual: bool
+    clean: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,31 @@ def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, 
     """Column name -> DuckDB type of a relation."""
     rows = connection.execute(f"DESCRIBE SELECT * FROM {identifier(relation)}").fetchall()
     return {str(row[0]): str(row[1]) for row in rows}
+
+
+def mark_clean(
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[StagedColumn]
+) -> tuple[StagedColumn, ...]:
+    """`columns` with those text columns marked `clean` whose few different values all are.
+
+    Cleaning twenty million values one by one costs more than all else; looking at their ten different values does not.
+    """
+    texts = [c for c in columns if c.type == "VARCHAR"]
+    if not texts:
+        return tuple(columns)
+    counts = ", ".join(f"approx_count_distinct({identifier(c.sql)})" for c in texts)
+    found = connection.execute(f"SELECT {counts} FROM {identifier(relation)}").fetchone() or ()
+    few = [c for c, n in zip(texts, found, strict=True) if n <= _FEW_VALUES]
+    clean = {c.sql for c in few if _all_clean(connection, relation, c.sql)}
+    return tuple(replace(c, clean=c.sql in clean) for c in columns)
+
+
+def _all_clean(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> bool:
+    """Whether cleaning as an id, the strictest way, would change no value of a column."""
+    values = f"SELECT DISTINCT {identifier(column)} AS v FROM {identifier(relation)}"
+    same = f"sg_id(v) IS NOT DISTINCT FROM v AND strlen(v) <= {_SHORT}"
+    found = connection.execute(f"SELECT bool_and({same}) FROM ({values}) WHERE v IS NOT NULL").fetchone()
+    return bool(found and found[0] is not False)
 
 
 def stage_view(connection: duckdb.DuckDBPyConnection, relation: str, parts: Sequence[str]) -> None:

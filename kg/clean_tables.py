@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from ingest.contract import TABLES, Kind
+from ingest.names import RESERVED, identifier, literal
 from kg.errors import GraphError
 from kg.schema import Type
 
@@ -18,8 +19,6 @@ SHAPED_TABLES = ("products", "users", "events", "triples", "campaigns", "coupons
 """Tables that become graph; promotions stay a Parquet table, removals are the clean tables' concern."""
 
 PROPERTY_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
-_RESERVED = {"products": {"id"}, "users": {"id"}}
-_RESERVED_ELSEWHERE = {"id", "source", "target", "at", "day", "month"}
 
 SQL_TYPE: dict[Type, str] = {
     Type.STRING: "VARCHAR",
@@ -77,37 +76,28 @@ def open_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path])
         columns = {c.name: _KIND_TYPE[c.kind] for c in TABLES[name].columns}
         found = _columns(connection, files[name]) if name in files else {}
         picked = [
-            f"{_cast(c, found.get(c), kind)} AS {quoted(c)}" if c in found else f"NULL::{SQL_TYPE[kind]} AS {quoted(c)}"
+            f"{_cast(c, found.get(c), kind)} AS {identifier(c)}"
+            if c in found
+            else f"NULL::{SQL_TYPE[kind]} AS {identifier(c)}"
             for c, kind in columns.items()
         ]
         extras[name] = {}
-        taken = _RESERVED.get(name, _RESERVED_ELSEWHERE) | set(columns) | set(found)
         for column in sorted(set(found) - set(columns)):
-            kind = _type_of(found[column])
-            alias = _free_name(column, files[name], taken, reserved=_RESERVED.get(name, _RESERVED_ELSEWHERE))
-            extras[name][alias] = kind
-            picked.append(f"{_cast(column, found[column], kind)} AS {quoted(alias)}")
-        origin = f"read_parquet({literal(files[name])})" if name in files else "(SELECT 1) WHERE false"
-        connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(picked)} FROM {origin}")  # noqa: S608
+            kind = extras[name][_checked(column, files[name])] = _type_of(found[column])
+            picked.append(f"{_cast(column, found[column], kind)} AS {identifier(column)}")
+        origin = f"read_parquet({literal(str(files[name]))})" if name in files else "(SELECT 1) WHERE false"
+        connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(picked)} FROM {origin}")
     return CleanTables(frozenset(files), extras)
-
-
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(path: Path) -> str:
-    """`path` as an SQL string."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     try:
-        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()  # noqa: S608
+        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(path))})").fetchall()
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise GraphError(f"cannot read the clean table: {reason}", str(path), "run shopgraph graph-build again") from error
+        raise GraphError(
+            f"cannot read the clean table: {reason}", str(path), "run shopgraph graph-build again"
+        ) from error
     return {str(name): str(kind) for name, kind, *_ in described}
 
 
@@ -126,18 +116,14 @@ def _type_of(sql_type: str) -> Type:
 
 
 def _cast(column: str, found: str | None, kind: Type) -> str:
-    cast = f"{quoted(column)}::{SQL_TYPE[kind]}"
+    cast = f"{identifier(column)}::{SQL_TYPE[kind]}"
     if kind is Type.FLOAT and found in {"DOUBLE", "FLOAT"}:
-        return f"CASE WHEN isnan({quoted(column)}) THEN NULL ELSE {cast} END"  # the stores have null, not NaN
+        return f"CASE WHEN isnan({identifier(column)}) THEN NULL ELSE {cast} END"  # the stores have null, not NaN
     return cast
 
 
-def _free_name(column: str, path: Path, taken: set[str], reserved: set[str]) -> str:
-    if not PROPERTY_NAME.match(column):
-        raise GraphError(
-            f"column {column!r} is no property name", str(path), "a name is a-z, then a-z, 0-9 and _; rename the column"
-        )
-    alias = column
-    while alias in reserved or (alias != column and alias in taken):
-        alias = f"x_{alias}"
-    return alias
+def _checked(column: str, path: Path) -> str:
+    if not PROPERTY_NAME.match(column) or column in RESERVED:
+        remedy = f"a name is a-z, then a-z, 0-9 and _, and none of {', '.join(sorted(RESERVED))}; rename the column"
+        raise GraphError(f"column {column!r} cannot be a property", str(path), remedy)
+    return column

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+import pyarrow as pa
+
 
 class Type(Enum):
     """Property types that both stores have; the value is the Arrow type in which readers hand them over."""
@@ -14,6 +16,16 @@ class Type(Enum):
     INTEGER = "int64"
     BOOLEAN = "bool"
     DATETIME = "timestamp[us, UTC]"
+
+
+ARROW_TYPE: dict[Type, pa.DataType] = {
+    Type.STRING: pa.large_string(),
+    Type.FLOAT: pa.float64(),
+    Type.INTEGER: pa.int64(),
+    Type.BOOLEAN: pa.bool_(),
+    Type.DATETIME: pa.timestamp("us", "UTC"),
+}
+"""The Arrow type in which readers hand over a property; texts together may pass 2 GB, hence large strings."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Relationship:
     properties: dict[str, Type] = field(default_factory=dict)
 
 
-S, F, I, B, D = Type.STRING, Type.FLOAT, Type.INTEGER, Type.BOOLEAN, Type.DATETIME
+S, F, N, B, D = Type.STRING, Type.FLOAT, Type.INTEGER, Type.BOOLEAN, Type.DATETIME
 
 _PRODUCT = {
     "title": S, "description": S, "price": F, "cost": F, "stock": F, "image": S,
@@ -59,14 +71,14 @@ LABELS: dict[str, Label] = {
         Label("User"),
         Label("Product", _PRODUCT),
         Label("Brand", {"name": S}),
-        Label("Category", {"name": S, "level": I}),
-        Label("Order", {"at": D, "day": I, "month": I, "channel": S, "store": S}),
+        Label("Category", {"name": S, "level": N}),
+        Label("Order", {"at": D, "day": N, "month": N, "channel": S, "store": S}),
         Label("Campaign", {"start_time": D, "end_time": D}),
         Label("Coupon"),
         Label("Account", {"channel": S}),
         Label("Entity", {"type": S}),
         Label("Run", _RUN),
-        Label("Batch", {"build": S, "state": S, "rows": I, "created": D}),
+        Label("Batch", {"build": S, "state": S, "rows": N, "created": D}),
     )
 }
 """`day` counts days since 1970-01-01, `month` is yyyymm; both in UTC."""
@@ -84,8 +96,8 @@ EVENT_TYPES: dict[str, str] = {
 """Event name to relationship type. A search names no product and stays a row of the clean table."""
 
 EVENT_PROPERTIES: dict[str, Type] = {
-    "id": S, "at": D, "day": I, "month": I, "sequence": I, "quantity": I, "price": F, "rating": F,
-    "text": S, "channel": S, "store": S, "order_id": S, "session_id": S, "list_id": S, "slot": I, "propensity": F,
+    "id": S, "at": D, "day": N, "month": N, "sequence": N, "quantity": N, "price": F, "rating": F,
+    "text": S, "channel": S, "store": S, "order_id": S, "session_id": S, "list_id": S, "slot": N, "propensity": F,
     "account_id": S, "split": S,
 }  # fmt: skip
 
@@ -95,7 +107,7 @@ RELATIONSHIPS: dict[str, Relationship] = {
     for r in (
         *(Relationship(name, _USER_PRODUCT, EVENT_PROPERTIES) for name in EVENT_TYPES.values()),
         Relationship("PLACED", (("User", "Order"),)),
-        Relationship("CONTAINS", (("Order", "Product"),), {"quantity": I, "price": F}),
+        Relationship("CONTAINS", (("Order", "Product"),), {"quantity": N, "price": F}),
         Relationship("MADE_BY", (("Product", "Brand"),)),
         Relationship("IN_CATEGORY", (("Product", "Category"),)),
         Relationship("CHILD_OF", (("Category", "Category"),)),
@@ -103,7 +115,7 @@ RELATIONSHIPS: dict[str, Relationship] = {
         Relationship("APPLIES_TO", (("Coupon", "Product"),), {"campaign_id": S}),
         Relationship("PART_OF", (("Coupon", "Campaign"),)),
         Relationship("TARGETED_BY", (("User", "Campaign"),)),
-        Relationship("REDEEMED", (("User", "Coupon"),), {"at": D, "day": I, "month": I, "campaign_id": S}),
+        Relationship("REDEEMED", (("User", "Coupon"),), {"at": D, "day": N, "month": N, "campaign_id": S}),
         Relationship("BELONGS_TO", (("Account", "User"),), {"confidence": F, "method": S}),
         Relationship(
             "RELATED",
@@ -113,9 +125,9 @@ RELATIONSHIPS: dict[str, Relationship] = {
         Relationship(
             "RECOMMENDED",
             _USER_PRODUCT,
-            {"run": S, "rank": I, "score": F, "reason_kind": S, "reason": S, "evidence": S},
+            {"run": S, "rank": N, "score": F, "reason_kind": S, "reason": S, "evidence": S},
         ),
-        Relationship("SIMILAR", (("Product", "Product"),), {"run": S, "rank": I, "score": F}),
+        Relationship("SIMILAR", (("Product", "Product"),), {"run": S, "rank": N, "score": F}),
     )
 }
 """`price` of an event or an order line is per unit."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,8 +13,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from ingest.names import identifier, literal
 from ingest.progress import Progress
-from kg.clean_tables import SQL_TYPE, CleanTables, content_hash, literal, open_views, quoted, table_files
+from kg.clean_tables import SQL_TYPE, CleanTables, content_hash, open_views, table_files
 from kg.errors import GraphError
 from kg.schema import EVENT_TYPES, LABELS, RELATIONSHIPS, Type
 from kg.shape_edges import EdgeKey, edge_queries
@@ -115,14 +115,16 @@ def _write(
 ) -> dict[str, Any]:
     """Write one sorted file; returns its manifest entry."""
     path = scratch / f"{stem}.parquet"
-    typed = [f"{quoted(k)}::VARCHAR AS {quoted(k)}" for k in keys]
-    typed += [f"{quoted(p)}::{SQL_TYPE[t]} AS {quoted(p)}" for p, t in properties.items()]
+    typed = [f"{identifier(k)}::VARCHAR AS {identifier(k)}" for k in keys]
+    typed += [f"{identifier(p)}::{SQL_TYPE[t]} AS {identifier(p)}" for p, t in properties.items()]
     first = [p for p in ("at", "id") if p in properties]
     order = [*keys, *first, *(p for p in properties if p not in first)] if keys != ["id"] else keys
-    by = ", ".join(f"{quoted(c)} NULLS LAST" for c in order)
-    select = f"SELECT {', '.join(typed)} FROM ({query}) ORDER BY {by}"  # noqa: S608
+    by = ", ".join(f"{identifier(c)} NULLS LAST" for c in order)
+    select = f"SELECT {', '.join(typed)} FROM ({query}) ORDER BY {by}"
     # version 1 of the format: the embedded store reads no other
-    connection.execute(f"COPY ({select}) TO {literal(path)} (FORMAT parquet, PARQUET_VERSION 'v1', COMPRESSION zstd)")
+    connection.execute(
+        f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, PARQUET_VERSION 'v1', COMPRESSION zstd)"
+    )
     return {
         "file": path.name,
         "rows": pq.read_metadata(path).num_rows,
@@ -154,7 +156,8 @@ def _kept(graph_dir: Path, origin: str) -> GraphFiles | None:
     if manifest.get("format") != _FORMAT or manifest.get("tables") != origin:
         return None
     kept = _files(graph_dir, manifest)
-    return kept if all(f.path.is_file() for f in (*kept.nodes, *kept.edges)) else None
+    paths = [*(n.path for n in kept.nodes), *(e.path for e in kept.edges)]
+    return kept if all(path.is_file() for path in paths) else None
 
 
 def _files(folder: Path, manifest: Mapping[str, Any]) -> GraphFiles:
@@ -170,5 +173,5 @@ def _files(folder: Path, manifest: Mapping[str, Any]) -> GraphFiles:
 def _remove_leftovers(graph_dir: Path) -> None:
     """Remove scratch folders of builds that were killed; the workspace's lock keeps other builds away."""
     for leftover in graph_dir.parent.glob(f".{graph_dir.name}-*"):
-        if leftover.is_dir() and not os.path.islink(leftover):
+        if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover, ignore_errors=True)

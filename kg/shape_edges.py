@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ingest.contract import LEVEL_SEPARATOR
-from kg.clean_tables import SQL_TYPE, CleanTables, quoted
+from ingest.names import identifier
+from kg.clean_tables import SQL_TYPE, CleanTables
 from kg.schema import EVENT_PROPERTIES, EVENT_TYPES, RELATIONSHIPS
 from kg.shape_nodes import day_month
 
@@ -72,18 +73,20 @@ def _marketing(tables: CleanTables) -> dict[EdgeKey, str]:
 
 
 def _empty(name: str) -> str:
-    typed = [f"NULL::{SQL_TYPE[t]} AS {quoted(p)}" for p, t in RELATIONSHIPS[name].properties.items()]
+    typed = [f"NULL::{SQL_TYPE[t]} AS {identifier(p)}" for p, t in RELATIONSHIPS[name].properties.items()]
     return f"SELECT {', '.join(['NULL::VARCHAR AS source', 'NULL::VARCHAR AS target', *typed])} WHERE false"
 
 
 def _extras(tables: CleanTables, table: str) -> str:
-    return "".join(f", {quoted(name)}" for name in tables.extras[table])
+    return "".join(f", {identifier(name)}" for name in tables.extras[table])
 
 
 def _events(event: str, tables: CleanTables) -> str:
     made = {"id": "event_id AS id", "at": 'time AS "at"', "quantity": "round(quantity)::BIGINT AS quantity"}
     # day and month come together
-    columns = [day_month("time") if p == "day" else made.get(p, quoted(p)) for p in EVENT_PROPERTIES if p != "month"]
+    columns = [
+        day_month("time") if p == "day" else made.get(p, identifier(p)) for p in EVENT_PROPERTIES if p != "month"
+    ]
     return f"""
         SELECT user_id AS source, product_id AS target, {", ".join(columns)}{_extras(tables, "events")}
         FROM events WHERE event = '{event}' AND user_id IS NOT NULL AND product_id IS NOT NULL"""
@@ -91,7 +94,7 @@ def _events(event: str, tables: CleanTables) -> str:
 
 def _related(source: str, target: str, tables: CleanTables) -> str:
     head, tail = ("" if label == "Product" else "NOT " for label in (source, target))
-    extras = "".join(f", t.{quoted(name)}" for name in tables.extras["triples"])
+    extras = "".join(f", t.{identifier(name)}" for name in tables.extras["triples"])
     return f"""
         SELECT t.head AS source, t.tail AS target, t.relation, t.time AS "at"{extras}
         FROM triples AS t

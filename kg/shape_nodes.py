@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from ingest.contract import LEVEL_SEPARATOR, PATH_SEPARATOR
-from kg.clean_tables import SQL_TYPE, CleanTables, quoted
+from ingest.names import identifier
+from kg.clean_tables import SQL_TYPE, CleanTables
 from kg.schema import LABELS
 
 PREPARE = f"""
@@ -19,8 +20,8 @@ CREATE TABLE product_paths AS
         FROM paths)
     SELECT DISTINCT category, names FROM levels WHERE len(names) > 0;
 CREATE TABLE purchases AS
-    SELECT user_id, product_id, event_id, time, channel, store, order_id, coalesce(round(quantity)::BIGINT, 1) AS pieces,
-           price
+    SELECT user_id, product_id, event_id, time, channel, store, order_id, price,
+           coalesce(round(quantity)::BIGINT, 1) AS pieces
     FROM events WHERE event = 'purchase' AND order_id IS NOT NULL AND product_id IS NOT NULL;
 CREATE TABLE named_products AS
     SELECT product_id FROM products
@@ -75,12 +76,12 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _empty(label: str) -> str:
-    typed = [f"NULL::{SQL_TYPE[t]} AS {quoted(p)}" for p, t in LABELS[label].properties.items()]
+    typed = [f"NULL::{SQL_TYPE[t]} AS {identifier(p)}" for p, t in LABELS[label].properties.items()]
     return f"SELECT {', '.join(['NULL::VARCHAR AS id', *typed])} WHERE false"
 
 
 def _users(tables: CleanTables) -> str:
-    extras = "".join(f", u.{quoted(name)}" for name in tables.extras["users"])
+    extras = "".join(f", u.{identifier(name)}" for name in tables.extras["users"])
     return f"""
         SELECT named.id{extras}
         FROM (SELECT user_id AS id FROM users
@@ -97,8 +98,8 @@ def _products(tables: CleanTables) -> str:
     A parent that nothing else names groups its variants and cannot be sold: it is not recommendable.
     """
     names = [p for p in LABELS["Product"].properties if p != "recommendable"]
-    columns = "".join(f", p.{quoted(name)}" for name in [*names, *tables.extras["products"]])
-    ordered = ", ".join(["id", *(quoted(p) for p in [*LABELS["Product"].properties, *tables.extras["products"]])])
+    columns = "".join(f", p.{identifier(name)}" for name in [*names, *tables.extras["products"]])
+    ordered = ", ".join(["id", *(identifier(p) for p in [*LABELS["Product"].properties, *tables.extras["products"]])])
     return f"""
         SELECT {ordered} FROM (
             SELECT named.id, coalesce(p.recommendable, named.sold) AS recommendable{columns}
@@ -112,9 +113,9 @@ def _products(tables: CleanTables) -> str:
 def _campaigns(tables: CleanTables) -> str:
     """A campaign's properties come from the rows that describe it (without a user), else from any of its rows."""
     names = [*LABELS["Campaign"].properties, *tables.extras["campaigns"]]
-    values = "".join(f", coalesce(max({q}) FILTER (user_id IS NULL), max({q})) AS {q}" for q in map(quoted, names))
-    none = "".join(f", NULL AS {quoted(name)}" for name in names)
-    columns = "".join(f", {quoted(name)}" for name in names)
+    values = "".join(f", coalesce(max({q}) FILTER (user_id IS NULL), max({q})) AS {q}" for q in map(identifier, names))
+    none = "".join(f", NULL AS {identifier(name)}" for name in names)
+    columns = "".join(f", {identifier(name)}" for name in names)
     return f"""
         SELECT id{values}
         FROM (SELECT campaign_id AS id, user_id{columns} FROM campaigns

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -147,19 +146,22 @@ class Snapshot:
         try:
             tables: dict[str, pa.Table] = {}
             for label, node in self.nodes.items():
-                tables[f"node.{label}"] = node.columns.add_column(0, "id", node.ids.ids)
+                tables[f"node.{label}"] = _joined({"id": node.ids.ids}, node.columns)
             for key, edge in self.edges.items():
-                both = edge.columns.add_column(0, "__dst", pa.array(edge.dst)).add_column(0, "__src", pa.array(edge.src))
-                tables[f"edge.{'.'.join(key)}"] = both
+                both = {"__src": pa.array(edge.src), "__dst": pa.array(edge.dst)}
+                tables[f"edge.{'.'.join(key)}"] = _joined(both, edge.columns)
             for name, table in tables.items():
                 whole = table.combine_chunks()
-                with pa.OSFile(str(scratch / f"{name}.arrow"), "wb") as sink, pa.ipc.new_file(sink, whole.schema) as out:
+                with (
+                    pa.OSFile(str(scratch / f"{name}.arrow"), "wb") as sink,
+                    pa.ipc.new_file(sink, whole.schema) as out,
+                ):
                     out.write_table(whole, max_chunksize=max(1, len(whole)))
             head = {"format": FORMAT, "fingerprint": self.fingerprint, "tables": {n: len(t) for n, t in tables.items()}}
             (scratch / "snapshot.json").write_text(json.dumps(head, indent=1))
             if folder.exists():
                 shutil.rmtree(folder)
-            os.replace(scratch, folder)
+            scratch.replace(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -197,6 +199,11 @@ def saved_fingerprint(folder: Path) -> str | None:
         return str(_head(folder)["fingerprint"])
     except GraphError:
         return None
+
+
+def _joined(keys: dict[str, pa.Array], columns: pa.Table) -> pa.Table:
+    """Key columns before the others; a table without columns has no length of its own to add them to."""
+    return pa.table({**keys, **{name: columns[name] for name in columns.column_names}})
 
 
 def _head(folder: Path) -> dict[str, Any]:

@@ -52,6 +52,11 @@ class GraphFiles:
     edges: tuple[EdgeFile, ...]
     fingerprint: str
 
+    @property
+    def rows(self) -> int:
+        """Nodes and relationships together."""
+        return sum(n.rows for n in self.nodes) + sum(e.rows for e in self.edges)
+
 
 @dataclass(frozen=True)
 class Capabilities:

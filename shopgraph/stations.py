@@ -26,6 +26,7 @@ from shopgraph.settings import Settings, provide_settings
 from shopgraph.workspace import Workspace, write_whole
 
 if TYPE_CHECKING:
+    from encoders.vectors import NodeVectors
     from ingest.quality import QualityReport
 
 
@@ -122,18 +123,18 @@ def _refresh(workspace: Workspace, store: Store, url: str, progress: Progress) -
     return Snapshot.load(workspace.snapshot)
 
 
-def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> Any:
+def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> NodeVectors:
     """Product text → vectors; unchanged texts come from the cache."""
     from encoders.vectors import encode_products
 
     return encode_products(snapshot, settings.encode, workspace.embeddings, progress)
 
 
-def training_inputs(snapshot: Snapshot, vectors: Any, settings: Settings) -> str:
+def training_inputs(snapshot: Snapshot, vectors: NodeVectors | None, settings: Settings) -> str:
     """Digest of everything a training depends on: names the model that comes of it."""
     parts = {
         "snapshot": snapshot.fingerprint,
-        "vectors": vectors.fingerprint if vectors is not None else None,
+        "vectors": (vectors.head.inputs, vectors.head.digest) if vectors is not None else None,
         "config": to_dict(settings.gnn),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -150,8 +151,9 @@ def train(
     reuse: bool = False,
 ) -> dict[str, Any]:
     """Snapshot + vectors → model bundle. With `reuse`, a bundle of the very same inputs is kept."""
-    from encoders.vectors import load_vectors
     from gnn.training import train as fit
+
+    from encoders.vectors import load_vectors
 
     vectors = load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
     inputs = training_inputs(snapshot, vectors, settings)
@@ -170,8 +172,9 @@ def train(
 
 def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
     """The evaluation report of model/eval; computed once per model and graph."""
-    from encoders.vectors import load_vectors
     from gnn.evaluation import evaluate as measure
+
+    from encoders.vectors import load_vectors
 
     inputs = workspace.state().get("models", {}).get("eval")
     path = workspace.reports / "evaluation.json"

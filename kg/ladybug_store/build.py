@@ -15,6 +15,7 @@ import ladybug
 
 from ingest.progress import Progress
 from kg.errors import GraphError
+from kg.ladybug_store.answer import answer
 from kg.ladybug_store.types import LADYBUG_TYPE, property_name
 from kg.schema import Type
 from kg.stores import EdgeFile, GraphFiles, NodeFile
@@ -63,9 +64,8 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
-    total = sum(f.rows for f in (*graph.nodes, *graph.edges))
     with (
-        progress.station("load graph", total=total, unit="rows") as station,
+        progress.station("load graph", total=graph.rows, unit="rows") as station,
         ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
         ladybug.Connection(database) as connection,
     ):
@@ -86,7 +86,7 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
         _check_counts(connection, graph, fresh)
         connection.execute(
             "CREATE (:`Batch` {id: 'build', build: $build, state: 'complete', rows: $rows, created: $created})",
-            {"build": graph.fingerprint, "rows": total, "created": datetime.now(UTC)},
+            {"build": graph.fingerprint, "rows": graph.rows, "created": datetime.now(UTC)},
         )
         connection.execute("CHECKPOINT")
 
@@ -122,8 +122,8 @@ def _check_counts(connection: ladybug.Connection, graph: GraphFiles, fresh: Path
 
 
 def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fresh: Path) -> None:
-    with connection.execute(query) as result:
-        found = int(result.get_next()[0])
+    with answer(connection, query) as result:
+        found = int(result.get_as_arrow()[0][0].as_py())
     if found != rows:
         raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 from shopgraph.cli import console
 from shopgraph.cli.options import (
     DEFAULT_WORKSPACE,
@@ -15,6 +18,9 @@ from shopgraph.cli.options import (
 from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
 from shopgraph.stations import encode as encode_text
+
+if TYPE_CHECKING:
+    from encoders.vectors import NodeVectors
 
 NAME = "encode"
 
@@ -36,10 +42,17 @@ def command(
         snapshot = current_snapshot(place, store, progress)
         vectors = encode_text(place, snapshot, load_settings(place, settings), progress)
     if json_output:
-        console.emit_json(vectors.head)
+        console.emit_json(dataclasses.asdict(vectors.head) | {"reused": vectors.reused})
         return
+    show(vectors)
+
+
+def show(vectors: NodeVectors) -> None:
+    """One line about the vectors, and the warning if there is one."""
     head = vectors.head
+    done = "all from the last time" if vectors.reused else f"{head.encoded:,} encoded now"
     console.say(
-        f"{head['texts']:,} products, {head['distinct_texts']:,} distinct texts, {head['encoded']:,} encoded now, "
-        f"{head['dim']} dimensions, model {head['model']}"
+        f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {head.model}"
     )
+    if head.note:
+        console.say(f"note: {head.note}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
@@ -24,6 +25,7 @@ class Outer:
     count: int = 3
     until: str | None = None
     on: bool = False
+    since: datetime | None = None
 
 
 def test_nested_values_are_read_and_the_rest_keeps_its_default() -> None:
@@ -64,6 +66,7 @@ def test_an_error_names_the_key_and_what_is_known(values: dict[str, object], wor
         ("until", "2017-08-01", Outer(until="2017-08-01")),
         ("until", "none", Outer()),
         ("on", "yes", Outer(on=True)),
+        ("since", "2017-08-01", Outer(since=datetime(2017, 8, 1, tzinfo=UTC))),
     ],
 )
 def test_settings_from_text(key: str, text: str, expected: Outer) -> None:

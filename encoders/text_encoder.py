@@ -1,0 +1,207 @@
+"""Texts to unit vectors with a transformer, as sentence-transformers computes them.
+
+Pooling: mean of the last layer's token vectors over the attention mask, then length one (Reimers and Gurevych,
+"Sentence-BERT", 2019).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+
+from encoders.config import EncoderConfig
+from encoders.errors import EncoderError
+from encoders.model_files import ModelFiles, find_model
+from ingest.progress import Progress, SilentProgress
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
+_SLICE = 65_536
+"""Texts tokenised at a time: bounds memory, and is long enough for batches of like length."""
+_CPU_TOKENS, _GPU_TOKENS = 512, 65_536
+
+
+class TextEncoder:
+    """A transformer that turns texts into unit vectors. The weights are loaded with the first text.
+
+    Args:
+        config: which model, and how it computes.
+
+    Attributes:
+        files: the model's files.
+        device: where it computes.
+        dtype: in what precision.
+
+    Raises:
+        EncoderError: no such model, or no GPU where one is asked for.
+    """
+
+    def __init__(self, config: EncoderConfig | None = None) -> None:
+        self.config = config or EncoderConfig()
+        self.files: ModelFiles = find_model(self.config)
+        self.device = _device(self.config.device)
+        self.dtype = _dtype(self.config.precision, self.device)
+        on_gpu = self.device.type == "cuda"
+        self.batch_tokens = self.config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS)
+        self.threads = 1 if on_gpu else self.config.threads or torch.get_num_threads()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the model's files, pooling, token limit and precision: equal digests, equal vectors."""
+        return self.files.digest()[:56] + ("-bf16" if self.dtype is torch.bfloat16 else "-fp32")
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Vectors of `texts`: float32, shape (n, dim), rows of length one. Equal texts are computed once.
+
+        Args:
+            texts: any strings, the empty one too.
+            progress: where to show the progress.
+        """
+        distinct = list(dict.fromkeys(texts))
+        found = np.empty((len(distinct), self.files.dim), np.float32)
+        with (progress or SilentProgress()).station("encode text", len(distinct), "texts") as station:
+            for rows, vectors in self.stream(distinct):
+                found[rows] = vectors
+                station.advance(len(rows))
+        place = {text: row for row, text in enumerate(distinct)}
+        return found[[place[text] for text in texts]] if len(distinct) < len(texts) else found
+
+    def stream(self, texts: Sequence[str]) -> Iterator[tuple[Rows, Vectors]]:
+        """Encode batch by batch: yields (positions in `texts`, their vectors) as each batch is done.
+
+        Batches hold texts of like length, the longest first. On a CPU several batches run side by side with a core
+        each: no core waits for another inside a layer, which costs most where the machine is shared.
+        """
+        model = self._model  # loaded here, not by several threads at once
+        for start in range(0, len(texts), _SLICE):
+            tokens = self._tokens(list(texts[start : start + _SLICE]))
+            batches = _batches(np.fromiter(map(len, tokens), np.int64, len(tokens)), self.batch_tokens)
+            inputs = [[tokens[row] for row in rows] for rows in batches]
+            with _cores(self.threads) as pool:
+                done = pool.map(partial(self._forward, model), inputs)
+                for rows, vectors in zip(batches, done, strict=True):
+                    yield rows + start, vectors
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        tokens: list[list[int]] = self._tokenizer(
+            texts,
+            truncation=True,
+            max_length=self.files.max_tokens,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        return tokens
+
+    def _forward(self, model: torch.nn.Module, tokens: list[list[int]]) -> Vectors:
+        """Unit vectors of one batch, padded to its longest text."""
+        width = max(1, *map(len, tokens))
+        ids = np.full((len(tokens), width), self._tokenizer.pad_token_id or 0, np.int64)
+        mask = np.zeros((len(tokens), width), np.int64)
+        for row, one in enumerate(tokens):
+            ids[row, : len(one)] = one
+            mask[row, : len(one)] = 1
+        with torch.inference_mode():
+            attention = torch.from_numpy(mask).to(self.device)
+            states = model(input_ids=torch.from_numpy(ids).to(self.device), attention_mask=attention)
+            pooled = _pool(states.last_hidden_state.float(), attention, self.files.pooling)
+            unit = torch.nn.functional.normalize(pooled, dim=1).cpu()
+        return np.asarray(unit.numpy(), dtype=np.float32)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        with _quietly():
+            try:
+                return transformers.AutoTokenizer.from_pretrained(self.files.folder, local_files_only=True)
+            except (OSError, ValueError) as error:
+                raise self._broken("tokenizer") from error
+
+    @cached_property
+    def _model(self) -> torch.nn.Module:
+        with _quietly():
+            try:
+                model = transformers.AutoModel.from_pretrained(
+                    self.files.folder, local_files_only=True, dtype=self.dtype
+                )
+            # a torn weights file raises an error type of the safetensors extension that derives from Exception alone
+            except Exception as error:
+                raise self._broken("weights") from error
+        ready: torch.nn.Module = model.to(self.device).eval().requires_grad_(False)
+        return ready
+
+    def _broken(self, part: str) -> EncoderError:
+        return EncoderError(f"the model's {part} cannot be read", str(self.files.folder), "get the model again")
+
+
+def _pool(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+    """(batch, tokens, dim) to (batch, dim)."""
+    if pooling == "cls":
+        return states[:, 0]
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+
+def _batches(lengths: Rows, budget: int) -> list[Rows]:
+    """Positions by falling length, cut so that a batch padded to its longest text has at most `budget` tokens."""
+    order = np.argsort(-lengths, kind="stable")
+    cuts: list[Rows] = []
+    start = 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]])))
+        cuts.append(order[start : start + size])
+        start += size
+    return cuts
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EncoderError("there is no CUDA device", "encoder.device", "use auto or cpu, or check `shopgraph doctor`")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+@contextmanager
+def _cores(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads of which each computes on one core; what has not begun is dropped when the block is left."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bars and no remarks while transformers loads; its settings are as before afterwards."""
+    log: Any = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    hub = logging.getLogger("huggingface_hub")
+    hub_level = hub.level
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    hub.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        hub.setLevel(hub_level)
+        if bars:
+            log.enable_progress_bar()

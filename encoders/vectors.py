@@ -1,0 +1,206 @@
+"""The text vectors of a snapshot's products: a memory-mapped matrix and a head that says what it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from encoders.cache import encode_cached
+from encoders.config import EncoderConfig
+from encoders.errors import EncoderError
+from encoders.product_text import other_script_share, product_texts
+from encoders.text_encoder import TextEncoder, Vectors
+from ingest.progress import Progress, SilentProgress
+from kg.snapshot import Snapshot
+
+FORMAT = 1
+_HEAD = "products.json"
+_REMEDY = "run shopgraph encode"
+_MANY = 0.2
+"""Share of titles in another script from which an English-only model is worth a warning."""
+
+
+@dataclass(frozen=True)
+class VectorsHead:
+    """What a matrix of vectors is.
+
+    Attributes:
+        format: of the files.
+        matrix: name of the matrix file beside the head.
+        model: name of the language model.
+        digest: what names its vectors: files, pooling, token limit and precision.
+        dim: numbers per vector.
+        snapshot: fingerprint of the snapshot that it was made for.
+        inputs: SHA-256 of the product ids and texts, in order: the vectors fit every snapshot that has the same.
+        products: rows of the matrix.
+        texts: distinct texts among them.
+        encoded: texts that had to be encoded, the others came from the cache.
+        seconds: how long that took.
+        note: a warning for people, empty without one.
+    """
+
+    format: int
+    matrix: str
+    model: str
+    digest: str
+    dim: int
+    snapshot: str
+    inputs: str
+    products: int
+    texts: int
+    encoded: int
+    seconds: float
+    note: str
+
+
+@dataclass(frozen=True)
+class NodeVectors:
+    """Text vectors of the products.
+
+    Attributes:
+        matrix: float32, memory-mapped, read-only, shape (products, dim); row i belongs to row i of
+            `snapshot.nodes["Product"]` and has length one.
+        head: what they are.
+        reused: whether `encode_products` found them done already.
+    """
+
+    matrix: Vectors
+    head: VectorsHead
+    reused: bool = False
+
+
+def encode_products(
+    snapshot: Snapshot, config: EncoderConfig, folder: Path, progress: Progress | None = None
+) -> NodeVectors:
+    """Encode the products' texts and leave the vectors in `folder`.
+
+    Only texts that the model has not seen before are encoded; without any change nothing is computed or written.
+
+    Args:
+        snapshot: the graph.
+        config: which model, and how it computes.
+        folder: the workspace's embeddings folder; made where missing.
+        progress: where to show the progress.
+
+    Raises:
+        EncoderError: no such model, or a folder that cannot be written.
+    """
+    started = time.perf_counter()
+    encoder = TextEncoder(config)
+    texts = product_texts(snapshot)
+    inputs = _inputs(snapshot, texts)
+    old = _old_head(folder)
+    if old and (old.inputs, old.digest) == (inputs, encoder.digest) and (folder / old.matrix).exists():
+        return NodeVectors(_matrix(folder, old), old, reused=True)
+    place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    try:
+        vectors, encoded = encode_cached(encoder, list(place), folder, progress or SilentProgress())
+        head = VectorsHead(
+            format=FORMAT,
+            matrix=f"products-{inputs[:12]}-{encoder.digest[:12]}.npy",
+            model=encoder.files.name,
+            digest=encoder.digest,
+            dim=encoder.files.dim,
+            snapshot=snapshot.fingerprint,
+            inputs=inputs,
+            products=len(texts),
+            texts=len(place),
+            encoded=encoded,
+            seconds=round(time.perf_counter() - started, 3),
+            note=_note(snapshot, encoder),
+        )
+        _write(folder, head, vectors[[place[text] for text in texts]])
+    except OSError as error:
+        raise EncoderError(
+            f"the vectors cannot be written: {error.strerror}", str(folder), "check permissions and disk space"
+        ) from error
+    return NodeVectors(_matrix(folder, head), head)
+
+
+def load_vectors(folder: Path, snapshot: Snapshot) -> NodeVectors:
+    """The vectors in `folder`, which must be those of `snapshot`'s products.
+
+    Raises:
+        EncoderError: there are none, they are damaged, or belong to other products or texts.
+    """
+    head = _read_head(folder)
+    if head.snapshot != snapshot.fingerprint and head.inputs != _inputs(snapshot, product_texts(snapshot)):
+        raise EncoderError("the text vectors belong to another graph's products", str(folder), _REMEDY)
+    return NodeVectors(_matrix(folder, head), head)
+
+
+def _inputs(snapshot: Snapshot, texts: Sequence[str]) -> str:
+    digest = hashlib.sha256(f"vectors {FORMAT}".encode())
+    for one in (snapshot.nodes["Product"].ids.ids.to_pylist(), texts):
+        digest.update(json.dumps(one).encode())
+    return digest.hexdigest()
+
+
+def _note(snapshot: Snapshot, encoder: TextEncoder) -> str:
+    share = other_script_share(snapshot)
+    if not encoder.files.english_only or share < _MANY:
+        return ""
+    return (
+        f"{share:.0%} of the titles have words in another script than Latin and {encoder.files.name} knows English "
+        "only; set encoder.model to a multilingual model"
+    )
+
+
+def _read_head(folder: Path) -> VectorsHead:
+    path = folder / _HEAD
+    try:
+        read = json.loads(path.read_text())
+        if read["format"] != FORMAT:
+            raise EncoderError(f"the text vectors have format {read['format']}, not {FORMAT}", str(path), _REMEDY)
+        return VectorsHead(**read)
+    except FileNotFoundError as error:
+        raise EncoderError("there are no text vectors", str(folder), _REMEDY) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
+
+
+def _old_head(folder: Path) -> VectorsHead | None:
+    try:
+        return _read_head(folder)
+    except EncoderError:
+        return None
+
+
+def _matrix(folder: Path, head: VectorsHead) -> Vectors:
+    path = folder / head.matrix
+    try:
+        matrix: Vectors = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise EncoderError("the text vectors cannot be read", str(path), _REMEDY) from error
+    if matrix.shape != (head.products, head.dim) or matrix.dtype != np.float32:
+        raise EncoderError("the text vectors do not fit their head", str(path), _REMEDY)
+    return matrix
+
+
+def _write(folder: Path, head: VectorsHead, matrix: Vectors) -> None:
+    """Matrix first, then the head that names it, each by a rename; then matrices that no head names are removed."""
+    _replace(folder / head.matrix, lambda file: np.save(file, matrix))
+    text = json.dumps(asdict(head), indent=1)
+    _replace(folder / _HEAD, lambda file: file.write(text.encode()))
+    for path in folder.glob("products-*.npy"):
+        if path.name != head.matrix:
+            path.unlink()
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        Path(scratch).replace(path)
+    finally:
+        Path(scratch).unlink(missing_ok=True)

@@ -1,0 +1,139 @@
+"""The graph network: item vectors from id, text and neighbourhood; user vectors from their history alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnn.config import ModelConfig
+from gnn.layers import RelationalConv, SparseProduct
+from gnn.message_graph import MessageGraph, tensor_of
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Text vectors of the products, equal ones kept once.
+
+    Attributes:
+        distinct: float32, shape (t, width).
+        spread: CSR (n_items x t), one 1 per product.
+        back: its transpose.
+    """
+
+    distinct: Tensor
+    spread: Tensor
+    back: Tensor
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32]) -> TextFeatures:
+        """Find equal rows of `vectors` (n_items, width)."""
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        view = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+        _, first, where = np.unique(view, return_index=True, return_inverse=True)
+        n = len(rows)
+        one = sp.csr_matrix((np.ones(n, np.float32), (np.arange(n), where)), shape=(n, len(first)))
+        return cls(torch.from_numpy(rows[first]), tensor_of(one), tensor_of(one.T.tocsr()))
+
+    def to(self, device: torch.device) -> TextFeatures:
+        """The features on `device`."""
+        return replace(
+            self,
+            distinct=self.distinct.to(device),
+            spread=self.spread.to(device),
+            back=self.back.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Views:
+    """What scoring needs of one forward pass.
+
+    Attributes:
+        users: unit user vectors, shape (n_users, d); zero without history.
+        items: unit item vectors, shape (n_items, d).
+        messages: what each item adds to its buyers' vectors before they are scaled to length one, (n_items, d).
+        offset: item bias + factor * log(1 + buyers), shape (n_items,).
+        temperature: factor of the cosine, shape ().
+    """
+
+    users: Tensor
+    items: Tensor
+    messages: Tensor
+    offset: Tensor
+    temperature: Tensor
+
+
+class GraphNetwork(nn.Module):
+    """Score(u, i) = temperature * cos(u, i) + bias_i + c * log(1 + buyers_i).
+
+    Base vectors: items id vector + MLP(text), other nodes an id vector, users none. Node vectors are the mean over
+    the base and each propagation's output. A user's neighbours are all products, so that the user's direction is
+    that of a plain sum of the products' `messages`, for any history.
+
+    Args:
+        n_items: products.
+        n_others: brands, categories and entities.
+        relations: relations of the message graph, both directions counted.
+        text_width: width of the text vectors, 0 without.
+        config: widths and starting values.
+    """
+
+    def __init__(self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.item_ids = nn.Parameter(torch.randn(n_items, config.dim) * 0.1)
+        self.other_ids = nn.Parameter(torch.randn(n_others, config.dim) * 0.1)
+        self.text: nn.Module | None = None
+        if text_width:
+            self.text = nn.Sequential(
+                nn.Linear(text_width, config.text_hidden), nn.GELU(), nn.Linear(config.text_hidden, config.dim)
+            )
+        self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(config.layers))
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
+        self.popularity = nn.Parameter(torch.tensor(config.popularity))
+
+    def base(self, n_users: int, text: TextFeatures | None) -> Tensor:
+        """Vectors before any message, shape (n_nodes, d); zero for users."""
+        items: Tensor = self.item_ids
+        if self.text is not None and text is not None:
+            encoded = self.text(text.distinct)
+            spread: Tensor = SparseProduct.apply(text.spread, text.back, encoded)
+            items = items + spread
+        return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
+
+    def forward(
+        self, graph: MessageGraph, weights: Tensor, text: TextFeatures | None, dropout: Tensor | None = None
+    ) -> Views:
+        """Propagate over `graph` with pair i weighing `weights[i]`.
+
+        Args:
+            graph: the joint graph.
+            weights: 0 or 1 per pair, shape (m,).
+            text: text vectors, None without.
+            dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
+        """
+        degree, buyers = graph.degrees(weights)
+        weighted = graph.weighted(weights)
+        first, last = graph.n_users, graph.n_users + graph.n_items
+        x = self.base(graph.n_users, text)
+        if dropout is not None:
+            x = torch.cat([x[:first], x[first:] * dropout])
+        total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
+        for conv in self.convs:
+            sent = sent + x[first:last] * conv.scale[0]
+            x = conv(x, weighted, degree)
+            total = total + x
+        norm = torch.where(degree[first:last] > 0, degree[first:last].clamp(min=1).rsqrt(), 0.0)
+        return Views(
+            functional.normalize(total[:first], dim=1),
+            functional.normalize(total[first:last], dim=1),
+            sent * norm.unsqueeze(1),
+            self.bias + self.popularity * torch.log1p(buyers),
+            self.log_temperature.exp(),
+        )

@@ -1,0 +1,121 @@
+"""One training step's question: which of a user's products are held out, and the softmax loss of finding them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnn.config import TrainConfig
+from gnn.events import Interactions
+from gnn.network import Views
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step predicts, planned on the host so that the device never has to answer within a step.
+
+    Attributes:
+        users: rows of the users, shape (b,).
+        held: positions (in the history) of the pairs to predict: out of the messages in both directions, (p,).
+        rows: position in `users` of each pair to predict, shape (p,).
+        targets: position in `columns` of each pair to predict, shape (p,).
+        columns: rows of the products that the softmax runs over, shape (c,).
+        correction: log of how many products each column stands for, -inf where it is only some user's answer, (c,).
+        known_rows: position in `users` of each pair that stays known, shape (q,).
+        known: position in `columns` of each pair that stays known, shape (q,): not in that user's softmax.
+    """
+
+    users: Tensor
+    held: Tensor
+    rows: Tensor
+    targets: Tensor
+    columns: Tensor
+    correction: Tensor
+    known_rows: Tensor
+    known: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on `device`."""
+        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+
+class Batches:
+    """Draws the batches of an epoch: every user with at least two products once.
+
+    Args:
+        history: the pairs to learn from.
+        config: batch size, held-out share, softmax columns.
+        rng: the only source of chance.
+    """
+
+    def __init__(self, history: Interactions, config: TrainConfig, rng: np.random.Generator) -> None:
+        self.history, self.config, self.rng = history, config, rng
+        self.users = np.flatnonzero(np.diff(history.indptr) >= 2)
+        self.warm = np.flatnonzero(history.buyers > 0)
+
+    def __len__(self) -> int:
+        return -(-len(self.users) // self.config.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self.rng.permutation(self.users)
+        for start in range(0, len(order), self.config.batch):
+            yield self.plan(np.sort(order[start : start + self.config.batch]))
+
+    def plan(self, users: NDArray[np.int64]) -> Batch:
+        """The batch of `users`, each with at least two pairs."""
+        starts, lengths = self.history.indptr[users], np.diff(self.history.indptr)[users]
+        rows = np.repeat(np.arange(len(users)), lengths)
+        begin = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+        at = np.repeat(starts - begin, lengths) + np.arange(len(rows))
+        order = np.lexsort((self.rng.random(len(at)), rows))
+        place = np.empty(len(at), np.int64)
+        place[order] = np.arange(len(at)) - np.repeat(begin, lengths)
+        quota = np.clip(np.round(lengths * self.config.holdout), 1, lengths - 1)
+        held = place < quota[rows]
+        items = self.history.items[at]
+        columns, correction = self._columns(items[held])
+        where = np.full(self.history.n_items, -1)
+        where[columns] = np.arange(len(columns))
+        known = ~held & (where[items] >= 0)
+        arrays = (users, at[held], rows[held], where[items[held]], columns, correction, rows[known], where[items[known]])
+        return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
+
+    def _columns(self, answers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All warm products, or the answers and a uniform draw that stands for all (logQ correction)."""
+        if len(self.warm) <= self.config.full_softmax:
+            return self.warm, np.zeros(len(self.warm), np.float32)
+        drawn = self.rng.choice(self.warm, min(self.config.negatives, len(self.warm)), replace=False)
+        columns = np.union1d(answers, drawn)
+        weight = np.float32(np.log(len(self.warm) / len(drawn)))
+        return columns, np.where(np.isin(columns, drawn), weight, np.float32(-np.inf)).astype(np.float32)
+
+
+def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:
+    """Mean over users of the mean negative log-probability of the held-out products.
+
+    A user's softmax runs over the columns but for the products that stay known. Sampled columns count for all that
+    they stand for; the user's own answers count once (Bengio and Senecal 2008).
+
+    Args:
+        views: vectors of the forward pass.
+        batch: the question.
+        precision: type of the scoring product, float32 or bfloat16.
+    """
+    device = views.items.device
+    users, items = views.users[batch.users], views.items[batch.columns]
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
+        cosine = users @ items.T
+    logits = cosine.float() * views.temperature + views.offset[batch.columns]
+    asked = logits[batch.rows, batch.targets]
+    infinite = torch.full((), -torch.inf, device=device)
+    terms = logits + batch.correction
+    terms = terms.index_put((batch.known_rows, batch.known), infinite)
+    terms = terms.index_put((batch.rows, batch.targets), asked)
+    per_pair = terms.logsumexp(1)[batch.rows] - asked
+    share = torch.zeros(len(batch.users), device=device).index_add_(0, batch.rows, torch.ones_like(per_pair))
+    return (per_pair / share[batch.rows]).sum() / len(batch.users)

@@ -1,0 +1,208 @@
+"""The embedded store: one database file, opened read-only; builds write a new file and rename it over the old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ladybug
+import pyarrow as pa
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.ladybug_store.answer import answer
+from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
+from kg.ladybug_store.types import SCHEMA_TYPE, property_name
+from kg.ladybug_store.values import plain
+from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
+from kg.stores import Capabilities, GraphFiles, Rows
+
+READ_POOL_BYTES = 2 << 30
+"""Most memory of a reader: a query's whole answer and its groups must fit."""
+
+_BATCH_ROWS = 200_000
+
+
+class LadybugStore:
+    """An embedded graph database in the file `path`.
+
+    The file is opened at the first read, read-only, and again when a build has replaced it.
+
+    Args:
+        path: the database file; it need not exist before the first `load`.
+    """
+
+    capabilities = Capabilities(vector_index=False, full_text=False, server_transactions=False, roles=False)
+
+    def __init__(self, path: Path) -> None:
+        self.url = str(path)
+        self._path = path
+        self._opened: tuple[str, ladybug.Database, ladybug.Connection] | None = None
+
+    def load(self, graph: GraphFiles, progress: Progress) -> bool:
+        """Make the database hold exactly `graph`; False when it did already.
+
+        Raises:
+            GraphError: the file cannot be written, or the counts differ from the files'.
+        """
+        if self._is_loaded(graph.fingerprint):
+            remove_leftovers(self._path)
+            return False
+        self.close()
+        build(self._path, graph, progress)
+        return True
+
+    def built(self) -> str | None:
+        """Fingerprint of the graph that the file holds, None where there is no file."""
+        if not self._path.exists():
+            return None
+        rows = self._read("MATCH (b:Batch {id: 'build'}) RETURN b.build AS build").to_pylist()
+        return str(rows[0]["build"]) if rows else None
+
+    def labels(self) -> dict[str, dict[str, Type]]:
+        """Property types (but `id`) per label."""
+        return {label: self._properties(label) for label in self._tables("NODE")}
+
+    def patterns(self) -> dict[tuple[str, str, str], dict[str, Type]]:
+        """Property types per (source label, type, target label)."""
+        found: dict[tuple[str, str, str], dict[str, Type]] = {}
+        for name in self._tables("REL"):
+            properties = self._properties(name)
+            for row in self._read(f"CALL show_connection('{name}') RETURN *").to_pylist():
+                source, target, *_ = row.values()
+                found[str(source), name, str(target)] = properties
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Nodes per label and relationships per type of the schema."""
+        queries = {label: f"MATCH (n:`{label}`) RETURN count(n) AS n" for label in LABELS}
+        queries |= {name: f"MATCH ()-[r:`{name}`]->() RETURN count(r) AS n" for name in RELATIONSHIPS}
+        return {name: int(self._read(query)["n"][0].as_py()) for name, query in queries.items()}
+
+    def nodes(self, label: str, properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `id` and the properties."""
+        kinds = {"id": Type.STRING, **self._properties(label)}
+        columns = ["id", *properties]
+        picked = ", ".join(f"n.{property_name(p)} AS `{p}`" for p in columns)
+        yield from self._batches(f"MATCH (n:`{label}`) RETURN {picked}", {p: kinds[p] for p in columns})
+
+    def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `source`, `target` and the properties."""
+        source, name, target = key
+        kinds = self._properties(name)
+        picked = "".join(f", r.{property_name(p)} AS `{p}`" for p in properties)
+        query = f"MATCH (a:`{source}`)-[r:`{name}`]->(b:`{target}`) RETURN a.id AS source, b.id AS target{picked}"
+        columns = {"source": Type.STRING, "target": Type.STRING, **{p: kinds[p] for p in properties}}
+        yield from self._batches(query, columns)
+
+    def build_counter(self) -> str:
+        """Identity of the file: a build puts another one in its place."""
+        return self._identity()
+
+    def run(
+        self, cypher: str, parameters: Mapping[str, Any], *, timeout_s: float = 60.0, max_rows: int = 10_000
+    ) -> Rows:
+        """Run one statement on the read-only database.
+
+        Raises:
+            GraphError: there is no graph, the statement is wrong or takes longer than `timeout_s`.
+        """
+        connection = self._connection()
+        connection.set_query_timeout(max(1, round(timeout_s * 1000)))
+        try:
+            with answer(connection, cypher, parameters) as result:
+                rows: list[list[Any]] = []
+                while result.has_next() and len(rows) < max_rows:
+                    rows.append([plain(v) for v in result.get_next()])
+                return Rows(list(result.get_column_names()), rows, truncated=result.has_next())
+        except RuntimeError as error:
+            raise _query_error(error, timeout_s) from error
+        finally:
+            connection.set_query_timeout(0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None:
+            _, database, connection = self._opened
+            self._opened = None
+            connection.close()
+            database.close()
+
+    def __enter__(self) -> LadybugStore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _is_loaded(self, fingerprint: str) -> bool:
+        """Whether the file is whole and holds that graph; one that cannot be read is replaced by the build."""
+        try:
+            return self.built() == fingerprint
+        except GraphError:
+            return False
+
+    def _identity(self) -> str:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            remedy = "run shopgraph graph-build first, or name another --store"
+            raise GraphError("there is no graph", self.url, remedy) from error
+        return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+    def _connection(self) -> ladybug.Connection:
+        identity = self._identity()
+        if self._opened is not None and self._opened[0] == identity:
+            return self._opened[2]
+        self.close()
+        try:
+            database = ladybug.Database(
+                self._path, read_only=True, buffer_pool_size=READ_POOL_BYTES, max_db_size=MAX_FILE_BYTES
+            )
+            connection = ladybug.Connection(database)
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise GraphError(
+                f"cannot open the database: {reason}", self.url, "run shopgraph graph-build, which replaces it"
+            ) from error
+        self._opened = (identity, database, connection)
+        return connection
+
+    def _read(self, query: str) -> pa.Table:
+        connection = self._connection()
+        try:
+            with answer(connection, query) as result:
+                return result.get_as_arrow()
+        except RuntimeError as error:
+            raise GraphError(str(error).strip(), self.url, "run shopgraph graph-build again") from error
+
+    def _batches(self, query: str, columns: Mapping[str, Type]) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([(name, ARROW_TYPE[kind]) for name, kind in columns.items()])
+        connection = self._connection()
+        try:
+            # not query_as_arrow, which hands missing values over as empty ones
+            with answer(connection, query) as result:
+                table = result.get_as_arrow(_BATCH_ROWS)
+        except RuntimeError as error:
+            raise GraphError(str(error).strip(), self.url, "run shopgraph graph-build again") from error
+        for batch in table.to_batches():
+            yield batch.cast(schema)
+
+    def _tables(self, kind: str) -> list[str]:
+        rows = self._read("CALL show_tables() RETURN name, type").to_pylist()
+        return [str(row["name"]) for row in rows if row["type"] == kind]
+
+    def _properties(self, table: str) -> dict[str, Type]:
+        if table not in LABELS and table not in RELATIONSHIPS:
+            raise GraphError(f"unknown label or type {table!r}", self.url, "see the graph schema in the documentation")
+        rows = self._read(f"CALL table_info('{table}') RETURN name, type").to_pylist()
+        return {str(r["name"]): SCHEMA_TYPE[str(r["type"])] for r in rows if r["name"] != "id" or table not in LABELS}
+
+
+def _query_error(error: RuntimeError, timeout_s: float) -> GraphError:
+    text = " ".join(str(error).split())
+    if "interrupted" in text.lower():
+        return GraphError(f"the query took longer than {timeout_s:g} s", "query", "narrow it, or raise the time limit")
+    if "Buffer manager" in text:
+        return GraphError("the query needs more memory than a reader has", "query", "narrow it, or return less")
+    return GraphError(text, "query", "see shopgraph query --list for examples, and the graph schema")
