@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import machine, run
+from ingest.progress import SilentProgress
+from kg.neo4j_store.credentials import password_file
+from kg.neo4j_store.server import ServerOptions, start, stop
 from shopgraph.cli.console import table
 
 SHOPGRAPH = str(Path(sys.executable).with_name("shopgraph"))
@@ -30,10 +34,20 @@ def neo4j_server(url: str | None) -> Iterator[tuple[str, dict[str, str]]]:
     if url:
         yield url, {}
         return
-    from kg.neo4j_store.server import private_server
+    with tempfile.TemporaryDirectory(prefix="shopgraph-bench-") as state:
+        home = Path(state)
+        server = start(SilentProgress(), ServerOptions(bolt_port=free_port()), home)
+        try:
+            yield server.url, {"NEO4J_USERNAME": "neo4j", "NEO4J_PASSWORD": password_file(home).read_text().strip()}
+        finally:
+            stop(home)
 
-    with tempfile.TemporaryDirectory(prefix="shopgraph-bench-") as state, private_server(Path(state)) as server:
-        yield server.url, {"NEO4J_USERNAME": server.username, "NEO4J_PASSWORD": server.password}
+
+def free_port() -> int:
+    """A TCP port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def build_figures(workspace: Path, store: str | None, environment: dict[str, str]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class VectorCache:
         self._vectors = records["vector"]
         sound = np.abs(np.linalg.norm(self._vectors, axis=1) - 1) < _TOLERANCE
         keys = np.ascontiguousarray(records["key"]).tobytes()
-        self._rows = {keys[row * _KEY : (row + 1) * _KEY]: row for row in map(int, np.flatnonzero(sound))}
+        self._rows = {keys[row * _KEY : (row + 1) * _KEY]: row for row in np.flatnonzero(sound).tolist()}
 
 
 def _key(text: str) -> bytes:
@@ -88,7 +88,7 @@ def encode_cached(encoder: TextEncoder, texts: Sequence[str], folder: Path, prog
     result = np.empty((len(texts), encoder.files.dim), np.float32)
     result[known >= 0] = cache.vectors(known[known >= 0])
     missing = np.flatnonzero(known < 0)
-    wanted = [texts[i] for i in missing]
+    wanted = [texts[i] for i in missing.tolist()]
     if not wanted:
         return result, 0
     with progress.station("encode text", len(wanted), "texts") as station:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.events import Interactions
-from gnn.recommender import Fitted
+from gnn.recommender import Fitted, Items
 
 
 class Popularity(Fitted):
@@ -14,14 +14,14 @@ class Popularity(Fitted):
 
     name = "popularity"
 
-    def fit(self, history: Interactions) -> None:
-        """Count the buyers of every product."""
-        self.history = history
-        self.buyers = history.buyers.astype(np.float32)
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """The same row for every user, shape (histories.n_users, len(items))."""
+        buyers = self.history.buyers.astype(np.float32)
+        return np.tile(buyers if items is None else buyers[items], (histories.n_users, 1))
 
-    def scores_for(self, histories: Interactions) -> NDArray[np.float32]:
-        """The same row for every user, shape (histories.n_users, n_items)."""
-        return np.tile(self.buyers, (histories.n_users, 1))
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:  # noqa: ARG002
+        """Zero: the score does not read the user's history. Shape (m,)."""
+        return np.zeros(len(user), np.float32)
 
 
 class OwnRepeats(Fitted):
@@ -29,10 +29,11 @@ class OwnRepeats(Fitted):
 
     name = "own repeats"
 
-    def fit(self, history: Interactions) -> None:
-        """Keep the history."""
-        self.history = history
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """Dense scores, shape (histories.n_users, len(items))."""
+        matrix = histories.matrix(np.log1p(histories.recent))
+        return np.asarray((matrix if items is None else matrix[:, items]).todense(), dtype=np.float32)
 
-    def scores_for(self, histories: Interactions) -> NDArray[np.float32]:
-        """Dense scores, shape (histories.n_users, n_items)."""
-        return np.asarray(histories.matrix(np.log1p(histories.recent)).todense(), dtype=np.float32)
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
+        """The whole score for the product itself, zero for the others. Shape (m,)."""
+        return np.where(user.items == item, np.log1p(user.recent), np.float32(0))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gnn.errors import GnnError
 from gnn.events import Interactions
-from gnn.recommender import Fitted
+from gnn.recommender import Fitted, Items
 from gnn.sparse import times
 
 
@@ -39,19 +39,23 @@ class Ease(Fitted):
         Raises:
             GnnError: it would take more than `memory_gb`.
         """
-        self.history = history
-        matrix = self.values(history)
-        bought = np.flatnonzero(history.buyers > 0)
-        self.dual = history.n_users <= len(bought)
-        side = history.n_users if self.dual else len(bought)
+        self._index(history)
+        side = len(self.columns) if not self.dual else history.n_users
         need = 3 * 4 * side**2 / 2**30
         if need > self.memory_gb:
             what = f"EASE needs {need:.1f} GB for {side} x {side} in float32"
             raise GnnError(what, "baselines.ease_memory_gb", "raise it, or do without EASE")
-        self.columns, self.fitted = bought, matrix[:, bought].tocsr()
-        self.by_column = self.fitted.T.tocsr()
-        gram = self.fitted @ self.fitted.T if self.dual else self.fitted.T @ self.fitted
-        self._invert(np.asarray(gram.todense(), dtype=np.float32))
+        half = self.by_column.T if self.dual else self.by_column
+        self._invert(np.asarray((half @ half.T).todense(), dtype=np.float32))
+
+    def _index(self, history: Interactions) -> None:
+        """Keep the products with buyers: the others have no weights."""
+        self.history = history
+        self.columns = np.flatnonzero(history.buyers > 0)
+        self.place = np.full(history.n_items, -1)
+        self.place[self.columns] = np.arange(len(self.columns))
+        self.by_column = self.values(history)[:, self.columns].T.tocsr()
+        self.dual = history.n_users <= len(self.columns)
 
     def _invert(self, gram: NDArray[np.float32]) -> None:
         gram[np.diag_indices_from(gram)] += np.float32(self.penalty)
@@ -72,21 +76,51 @@ class Ease(Fitted):
             inverse[np.diag_indices_from(inverse)] = 0
             self.inverse = inverse
 
-    def scores_for(self, histories: Interactions) -> NDArray[np.float32]:
-        """X W of the histories, shape (histories.n_users, n_items); zero for products never bought."""
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """X W of the histories, shape (histories.n_users, len(items)); zero for products never bought."""
+        wanted = np.arange(histories.n_items) if items is None else items
+        place = self.place[wanted]
+        inside = np.flatnonzero(place >= 0)
         given = self.values(histories)[:, self.columns]
-        if self.dual:
-            through = np.asarray((given @ self.fitted.T).todense(), dtype=np.float32) @ self.inverse
-            dense = -times(self.by_column, through.T).T
-            at = np.repeat(np.arange(given.shape[0]), np.diff(given.indptr)), given.indices
-            dense[at] += given.data
-            dense /= -np.float32(self.penalty) * self.diagonal
-            dense[at] += given.data
-        else:
-            dense = np.asarray(given @ self.inverse, dtype=np.float32)
-        out = np.zeros((histories.n_users, histories.n_items), np.float32)
-        out[:, self.columns] = dense
+        out = np.zeros((histories.n_users, len(wanted)), np.float32)
+        out[:, inside] = self._dense(given, place[inside])
         return out
+
+    def _dense(self, given: sp.csr_matrix, at: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Columns `at` of X W; X given over the fitted columns."""
+        if not self.dual:
+            return np.asarray(given @ self.inverse[:, at], dtype=np.float32)
+        through = np.asarray((given @ self.by_column).todense(), dtype=np.float32) @ self.inverse
+        projected = given[:, at].toarray()  # X P = (X - X B' C B) / penalty, then W = I - P / diag(P)
+        dense = times(self.by_column[at], through.T).T - projected
+        dense /= np.float32(self.penalty) * self.diagonal[at]
+        dense += projected
+        return np.asarray(dense, dtype=np.float32)
+
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
+        """X_j W_ji for each product j of the history. Shape (m,)."""
+        place = self.place[user.items]
+        if self.place[item] < 0:
+            return np.zeros(len(user), np.float32)
+        given = np.asarray(self.values(user).todense())[0, user.items] * (place >= 0)
+        target = int(self.place[item])
+        if self.dual:
+            column = self.inverse @ self.by_column[target].toarray()[0]
+            inner = self.by_column[np.maximum(place, 0)] @ column  # B_j' C B_i
+            weight = inner / (np.float32(self.penalty) * self.diagonal[target])
+        else:
+            weight = self.inverse[np.maximum(place, 0), target]
+        return np.where(place == target, np.float32(0), given * weight).astype(np.float32)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """The inverse (dual) or the weights (primal), and the diagonal."""
+        return {"inverse": self.inverse, "diagonal": self.diagonal}
+
+    def restore(self, history: Interactions, state: dict[str, NDArray[np.generic]]) -> None:
+        """Take the inverse of `state`."""
+        self._index(history)
+        self.inverse = np.asarray(state["inverse"], dtype=np.float32)
+        self.diagonal = np.asarray(state["diagonal"], dtype=np.float32)
 
 
 def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

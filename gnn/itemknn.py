@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gnn.events import Interactions
-from gnn.recommender import Fitted
+from gnn.recommender import Fitted, Items
 
 
 class ItemKNN(Fitted):
@@ -50,9 +50,25 @@ class ItemKNN(Fitted):
         keep = _best(together.indptr, cosine, self.neighbours)
         return sp.csr_matrix((cosine[keep], (rows[keep], together.indices[keep])), shape=together.shape)
 
-    def scores_for(self, histories: Interactions) -> NDArray[np.float32]:
-        """Sums over the neighbours in each history, shape (histories.n_users, n_items)."""
-        return np.asarray((histories.matrix() @ self.neighbour_matrix.T).todense(), dtype=np.float32)
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """Sums over the neighbours in each history, shape (histories.n_users, len(items))."""
+        neighbours = self.neighbour_matrix if items is None else self.neighbour_matrix[items]
+        return np.asarray((histories.matrix() @ neighbours.T).todense(), dtype=np.float32)
+
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
+        """The similarity of each product to `item`, zero where it is no neighbour. Shape (m,)."""
+        return np.asarray(self.neighbour_matrix[item].toarray()[0, user.items], dtype=np.float32)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """The neighbour matrix."""
+        n = self.neighbour_matrix
+        return {"data": n.data, "indices": n.indices, "indptr": n.indptr}
+
+    def restore(self, history: Interactions, state: dict[str, NDArray[np.generic]]) -> None:
+        """Take the neighbours of `state`."""
+        self.history = history
+        arrays = (state["data"], state["indices"], state["indptr"])
+        self.neighbour_matrix = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
 
 
 def _best(indptr: NDArray[np.int32], values: NDArray[np.float32], k: int) -> NDArray[np.int64]:

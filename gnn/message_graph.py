@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,11 @@ from torch import Tensor
 from gnn.config import GraphConfig
 from gnn.events import Interactions
 from kg.snapshot import Snapshot
+
+with warnings.catch_warnings():
+    # torch says once per process that CSR tensors are in beta; the one made here takes the saying
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
+    torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (1, 1), check_invariants=False)
 
 USER, PRODUCT = "User", "Product"
 BOUGHT = "BOUGHT"

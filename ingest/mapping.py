@@ -103,8 +103,12 @@ class _Reader:
         extras = content.get("extras", True)
         return TableMapping(
             files=self.strings(content.get("files", []), f"{prefix}files"),
-            columns={k: self.checked(v, str, f"{prefix}columns.{k}") for k, v in self.pairs(content, "columns", prefix)},
-            constants={k: self.constant(v, f"{prefix}constants.{k}") for k, v in self.pairs(content, "constants", prefix)},
+            columns={
+                k: self.checked(v, str, f"{prefix}columns.{k}") for k, v in self.pairs(content, "columns", prefix)
+            },
+            constants={
+                k: self.constant(v, f"{prefix}constants.{k}") for k, v in self.pairs(content, "constants", prefix)
+            },
             units={k: self.unit(name, k, v, prefix) for k, v in self.pairs(content, "units", prefix)},
             event_values=self.event_values(name, content, prefix),
             extras=None if extras is True else () if extras is False else self.strings(extras, f"{prefix}extras"),

@@ -69,9 +69,7 @@ def _all_differ(connection: duckdb.DuckDBPyConnection, good: str, key: list[str]
     return bool(rows == hashes)
 
 
-def _conflicts(
-    connection: duckdb.DuckDBPyConnection, others: list[str], keys: str
-) -> tuple[int, dict[str, int]]:
+def _conflicts(connection: duckdb.DuckDBPyConnection, others: list[str], keys: str) -> tuple[int, dict[str, int]]:
     """Rows of `doubled` that overwrite a value, and how often per column."""
     if not others:
         return 0, {}

@@ -1,4 +1,4 @@
-"""The rules that cost a row its place: each a name, a column and a SQL predicate; the first that holds is the reason."""
+"""The rules that cost a row its place: a name, a column, a SQL predicate each; the first that holds is the reason."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ingest.contract import EVENTS, TableSpec
 from ingest.names import identifier, literal
 
 EXPLANATIONS = {
-    "ragged_row": "the row does not have as many fields as the header, a quote is left open, or the line is no JSON object",
+    "ragged_row": "more or fewer fields than the header has, a quote that is left open, or a line that is no JSON object",
     "missing_key": "a column without which the row means nothing is empty or a word such as null, none, nan, n/a",
     "unknown_event": "the event is none of the contract's; map it with event_values in mapping.toml",
-    "dangling_product": "the product is not in the products table; set dangling = \"create\" to create it",
+    "dangling_product": 'the product is not in the products table; set dangling = "create" to create it',
     "unreadable_time": "the time is neither ISO 8601 nor epoch seconds",
     "time_too_early": "the time lies before 1990 (milliseconds or another unit? see units in mapping.toml)",
     "time_too_late": "the time lies more than a day after the as-of date",

@@ -17,7 +17,16 @@ from ingest.mapping import Mapping, TableMapping, read_mapping
 from ingest.read_columnar import stage_parquet
 from ingest.read_csv import stage_csv
 from ingest.read_jsonl import stage_jsonl
-from ingest.staging import ColumnRegister, StagedColumn, StagedFile, StagedTable, describe, mark_clean, parquet_list, stage_view
+from ingest.staging import (
+    ColumnRegister,
+    StagedColumn,
+    StagedFile,
+    StagedTable,
+    describe,
+    mark_clean,
+    parquet_list,
+    stage_view,
+)
 
 MAPPING_FILE = "mapping.toml"
 FORMATS = {".csv": "CSV", ".csv.gz": "CSV", ".parquet": "Parquet", ".jsonl": "JSON lines", ".jsonl.gz": "JSON lines"}
@@ -54,7 +63,9 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     tables: dict[str, tuple[Path, ...]] = {}
     for name in TABLES:
         mapped = mapping.tables[name].files
-        files = _mapped_files(root, present, name, mapped) if mapped else [p for p in present if _table(root, p) == name]
+        files = (
+            _mapped_files(root, present, name, mapped) if mapped else [p for p in present if _table(root, p) == name]
+        )
         _check_formats(root, name, files)
         if files:
             tables[name] = tuple(files)

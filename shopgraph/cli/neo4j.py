@@ -23,9 +23,10 @@ def start(
 
     Example: shopgraph neo4j start
     """
+    from kg.neo4j_store.server import ServerOptions
     from kg.neo4j_store.server import start as start_server
 
-    info = start_server(console.progress(), port=port)
+    info = start_server(console.progress(), ServerOptions(bolt_port=port))
     if json_output:
         console.emit_json(dataclasses.asdict(info))
         return

@@ -1,0 +1,195 @@
+"""Late fusion: a weighted sum of scores that are standardised per user; weights from validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnn.config import FusionConfig
+from gnn.events import Interactions
+from gnn.metrics import at_k
+from gnn.ranking import MASKED, blocks, top_k
+from gnn.recommender import Fitted, Items, Recommender
+from gnn.tasks import Task
+
+
+class Fused(Fitted):
+    """Score = sum over components of weight * (score - mean) / deviation.
+
+    Mean and deviation are the user's, over the reference products; over those not in the history where
+    `masks_seen`, since seen products would otherwise set the scale.
+
+    Args:
+        parts: components by name, all fitted on the same history.
+        weights: weight per component; those of weight zero are not computed.
+        reference: product rows over which scores are standardised.
+        masks_seen: whether the user's own products stay out of mean and deviation.
+    """
+
+    name = "fused"
+
+    def __init__(
+        self,
+        parts: Mapping[str, Fitted],
+        weights: Mapping[str, float],
+        reference: NDArray[np.int64],
+        *,
+        masks_seen: bool,
+    ) -> None:
+        self.parts = {name: parts[name] for name, weight in weights.items() if weight}
+        self.weights, self.reference, self.masks_seen = dict(weights), reference, masks_seen
+        self.history = next(iter(parts.values())).history
+
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """Dense scores, shape (histories.n_users, len(items))."""
+        wanted = np.arange(histories.n_items) if items is None else items
+        same = np.array_equal(wanted, self.reference)
+        both = wanted if same else np.union1d(wanted, self.reference)
+        at, reference = np.searchsorted(both, wanted), np.searchsorted(both, self.reference)
+        total = np.zeros((histories.n_users, len(wanted)), np.float32)
+        for name, part in self.parts.items():
+            raw = part.scores_for(histories, both)
+            mean, deviation = self._scale(raw if same else raw[:, reference], histories)
+            scaled = raw if same else raw[:, at]
+            scaled -= mean[:, None]
+            scaled *= (np.float32(self.weights[name]) / deviation)[:, None]
+            total += scaled
+        return total
+
+    def _scale(
+        self, scores: NDArray[np.float32], histories: Interactions
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        seen = seen_columns(histories, self.reference) if self.masks_seen else None
+        return standard(scores, seen)
+
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
+        """Fall of the fused score when each pair is deleted, mean and deviation of the whole history kept. (m,)."""
+        total = np.zeros(len(user), np.float32)
+        for name, part in self.parts.items():
+            _, deviation = self._scale(part.scores_for(user, self.reference), user)
+            total += part.losses(user, item) * (np.float32(self.weights[name]) / deviation[0])
+        return total
+
+
+def seen_columns(histories: Interactions, items: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, position in `items`) of the pairs whose product is in `items` (ascending)."""
+    column = np.searchsorted(items, histories.items)
+    inside = column < len(items)
+    inside[inside] = items[column[inside]] == histories.items[inside]
+    return histories.users[inside], column[inside]
+
+
+def standard(
+    scores: NDArray[np.float32], seen: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each row but for the `seen` cells; deviation 1 where there is none. (n,) each."""
+    n, c = scores.shape
+    total, squares, size = scores.sum(1, dtype=np.float64), np.einsum("ij,ij->i", scores, scores, dtype=np.float64), c
+    count = np.full(n, size, np.float64)
+    if seen is not None:
+        cells = scores[seen].astype(np.float64)
+        total -= np.bincount(seen[0], weights=cells, minlength=n)
+        squares -= np.bincount(seen[0], weights=cells**2, minlength=n)
+        count -= np.bincount(seen[0], minlength=n)
+    mean = total / np.maximum(count, 1)
+    variance = squares / np.maximum(count, 1) - mean**2
+    flat = variance <= 1e-10 * np.maximum(mean**2, 1e-20)
+    deviation = np.where(flat, 1.0, np.sqrt(np.where(flat, 1.0, variance)))
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The products among which the search ranks: per user the union of each component's best.
+
+    Attributes:
+        scores: standardised scores, shape (components, n, width).
+        valid: which places hold a product, shape (n, width).
+        hits: which hold a relevant one, shape (n, width).
+        relevant: relevant products per user, shape (n,).
+    """
+
+    scores: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    hits: NDArray[np.bool_]
+    relevant: NDArray[np.int64]
+
+    def ndcg(self, weights: NDArray[np.float32], k: int) -> float:
+        """Mean NDCG at k of the weighted sum."""
+        total = np.tensordot(weights, self.scores, 1).astype(np.float32)
+        total[~self.valid] = MASKED
+        lists = top_k(total, k)
+        hits = np.take_along_axis(self.hits, np.maximum(lists, 0), 1) & (lists >= 0)
+        return float(at_k(hits, self.relevant, k)["ndcg"].mean())
+
+
+def make_pools(task: Task, parts: Mapping[str, Recommender], config: FusionConfig, seed: int, cells: int) -> Pools:
+    """Pools of the task's users, or of a seeded draw of `config.users` of them."""
+    chosen = np.arange(len(task.users))
+    if len(chosen) > config.users:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, config.users, replace=False))
+    width = min(len(task.candidates), config.pool) * len(parts)
+    out = [
+        _pool(task, parts, chosen[at], config.pool, width)
+        for at in blocks(len(chosen), len(task.candidates) * len(parts), cells)
+    ]
+    scores, valid, hits = (np.concatenate([o[n] for o in out], axis=1 if n == 0 else 0) for n in range(3))
+    return Pools(scores, valid, hits, np.diff(task.relevant.indptr)[chosen])
+
+
+def _pool(
+    task: Task, parts: Mapping[str, Recommender], chosen: NDArray[np.int64], best: int, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    histories = task.history.take(task.users[chosen])
+    seen = seen_columns(histories, task.candidates) if task.masks_seen else None
+    scaled, tops = [], []
+    for part in parts.values():
+        scores = part.scores_for(histories, task.candidates)
+        mean, deviation = standard(scores, seen)
+        scores -= mean[:, None]
+        scores /= deviation[:, None]
+        if seen is not None:
+            scores[seen] = MASKED
+        tops.append(top_k(scores, min(best, scores.shape[1])))
+        scaled.append(scores)
+    columns = np.sort(np.concatenate(tops, axis=1), axis=1)
+    valid = columns >= 0
+    valid[:, 1:] &= columns[:, 1:] != columns[:, :-1]
+    at = np.maximum(columns, 0)
+    gathered = np.stack([np.take_along_axis(s, at, 1) for s in scaled])
+    gathered[:, ~valid] = 0
+    keys = chosen[:, None] * task.relevant.n_items + at
+    hits = valid & np.isin(keys, task.relevant.keys)
+    return gathered[:, :, :width], valid[:, :width], hits[:, :width]
+
+
+def search_weights(pools: Pools, names: list[str], config: FusionConfig, k: int) -> tuple[dict[str, float], float]:
+    """Coordinate search on the grid; the first component keeps weight 1; of equal values the first found stays.
+
+    Starts both from the network alone and from equal weights, since either may be a local optimum.
+
+    Returns:
+        Weight per component, and the mean NDCG at k that they reach on validation.
+    """
+    best, value = np.zeros(len(names), np.float32), -1.0
+    for start in (0.0, 1.0):
+        weights = np.full(len(names), start, np.float32)
+        weights[0] = 1.0
+        reached = pools.ndcg(weights, k)
+        for _ in range(config.rounds):
+            before = reached
+            for c in range(1, len(names)):
+                for candidate in config.weights:
+                    tried = weights.copy()
+                    tried[c] = candidate
+                    score = pools.ndcg(tried, k)
+                    if score > reached:
+                        weights, reached = tried, score
+            if reached == before:
+                break
+        if reached > value:
+            best, value = weights, reached
+    return {name: round(float(w), 6) for name, w in zip(names, best, strict=True)}, value

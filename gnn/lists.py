@@ -1,0 +1,48 @@
+"""Ranked lists of a recommender for a task, and which of their places hit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnn.metrics import at_k
+from gnn.ranking import MASKED, blocks, top_k
+from gnn.recommender import Recommender
+from gnn.tasks import Task
+
+
+def masked_scores(task: Task, recommender: Recommender, at: slice) -> NDArray[np.float32]:
+    """Scores of the task's candidates for its users `at`, seen ones masked where the task says so."""
+    scores = recommender.scores(task.users[at], task.candidates)
+    if task.masks_seen:
+        scores[task.seen(at)] = MASKED
+    return scores
+
+
+def ranked_lists(task: Task, recommender: Recommender, k: int, cells: int) -> NDArray[np.int64]:
+    """Columns of the k best candidates per user, -1 where there are fewer; shape (u, k).
+
+    Args:
+        task: users and candidates.
+        recommender: fitted on the task's history.
+        k: list length.
+        cells: scores held in memory at a time.
+    """
+    parts = [
+        top_k(masked_scores(task, recommender, at), k) for at in blocks(len(task.users), len(task.candidates), cells)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, k), np.int64)
+
+
+def hits_of(task: Task, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which places of `lists` (u, k) hold a relevant product, shape (u, k)."""
+    keys = np.arange(len(lists))[:, None] * task.relevant.n_items + lists
+    return np.asarray((lists >= 0) & np.isin(keys, task.relevant.keys))
+
+
+def quality(task: Task, recommender: Recommender, k: int, cells: int) -> float:
+    """Mean NDCG at k; 0 without users."""
+    if not len(task.users):
+        return 0.0
+    hits = hits_of(task, ranked_lists(task, recommender, k, cells))
+    return float(at_k(hits, np.diff(task.relevant.indptr), k)["ndcg"].mean())

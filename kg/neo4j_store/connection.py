@@ -1,0 +1,110 @@
+"""Opens the Neo4j driver and turns its errors into one line that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import neo4j
+from neo4j.exceptions import AuthError, ClientError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
+
+from kg.errors import GraphError
+from kg.neo4j_store.credentials import Credentials
+
+NEO4J_ERRORS = (Neo4jError, DriverError, OSError)
+"""What the driver raises when the server or the way to it fails."""
+
+_CONNECT_SECONDS = 15.0
+_RETRY_SECONDS = 60.0
+
+
+def open_driver(url: str, credentials: Credentials) -> neo4j.Driver:
+    """The driver for `url`, not yet connected.
+
+    Raises:
+        GraphError: the URL is malformed.
+    """
+    auth = None if credentials.password is None else (credentials.username, credentials.password)
+    try:
+        return neo4j.GraphDatabase.driver(
+            url,
+            auth=auth,
+            connection_timeout=_CONNECT_SECONDS,
+            max_transaction_retry_time=_RETRY_SECONDS,
+            notifications_min_severity="OFF",
+            warn_notification_severity="OFF",
+            telemetry_disabled=True,
+            user_agent="shopgraph",
+        )
+    except (ConfigurationError, ValueError) as error:
+        remedy = "write it as neo4j://HOST:7687"
+        raise GraphError(f"unsupported Neo4j URL: {_line(error)}", url, remedy) from error
+
+
+@contextmanager
+def connect(url: str, credentials: Credentials) -> Iterator[neo4j.Driver]:
+    """A driver whose login and database were tried; closed in the end.
+
+    Raises:
+        GraphError: see `explain`.
+    """
+    with open_driver(url, credentials) as driver:
+        check_login(driver, url, credentials)
+        yield driver
+
+
+def check_login(driver: neo4j.Driver, url: str, credentials: Credentials) -> None:
+    """Try the login and the database.
+
+    Raises:
+        GraphError: see `explain`.
+    """
+    try:
+        driver.execute_query("RETURN 1", database_=credentials.database, routing_="r")
+    except NEO4J_ERRORS as error:
+        raise explain(error, url, credentials) from error
+
+
+def server_version(driver: neo4j.Driver) -> str:
+    """Version of the server that `driver` is connected to."""
+    return str(driver.get_server_info().agent).removeprefix("Neo4j/")
+
+
+def set_first_password(url: str, password: str) -> None:
+    """Replace the password that a new server begins with (neo4j/neo4j, of no use but for this).
+
+    Raises:
+        neo4j.exceptions.AuthError: the server has another password already.
+    """
+    with open_driver(url, Credentials("neo4j", "neo4j", None)) as driver:
+        driver.execute_query(
+            "ALTER CURRENT USER SET PASSWORD FROM 'neo4j' TO $password", password=password, database_="system"
+        )
+
+
+def explain(error: BaseException, url: str, credentials: Credentials) -> GraphError:
+    """The one line for an error of the driver or the server."""
+    code = (error.code or "") if isinstance(error, Neo4jError) else ""
+    if code.endswith("AuthenticationRateLimit"):
+        return GraphError("too many wrong passwords", url, "wait some seconds, then set NEO4J_PASSWORD and try again")
+    if isinstance(error, AuthError):
+        known = credentials.password is not None
+        what = f"wrong password for user {credentials.username!r}" if known else "the server wants a password"
+        return GraphError(what, url, "set NEO4J_USERNAME and NEO4J_PASSWORD in the environment")
+    if code.endswith("DatabaseNotFound"):
+        return GraphError(f"there is no database {credentials.database!r}", url, "set NEO4J_DATABASE to one that exists")
+    if isinstance(error, ServiceUnavailable | OSError):
+        remedy = "run shopgraph neo4j start, or check address and network"
+        return GraphError("no Neo4j server answers", url, remedy)
+    if isinstance(error, ConfigurationError):
+        return GraphError(f"unsupported Neo4j URL: {_line(error)}", url, "write it as neo4j://HOST:7687")
+    if isinstance(error, ClientError) and code.startswith("Neo.ClientError.Security"):
+        return GraphError(f"the account may not do this: {_line(error)}", url, "ask for the right, or use another account")
+    if isinstance(error, DriverError):
+        return GraphError(f"the connection failed: {_line(error)}", url, "run the command again")
+    return GraphError(f"Neo4j refused: {_line(error)}", url, "see the server's log")
+
+
+def _line(error: BaseException) -> str:
+    message = (error.message if isinstance(error, Neo4jError) else None) or str(error)
+    return " ".join(message.split())[:500]

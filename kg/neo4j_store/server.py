@@ -1,0 +1,299 @@
+"""Starts and stops a Neo4j server of the user's own, on loopback, without Docker.
+
+The server is a separate process under its own licence (GPLv3); Maven brings it, nothing of it is in this package.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from neo4j.exceptions import AuthError
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.neo4j_store.connection import NEO4J_ERRORS, connect, open_driver, server_version, set_first_password
+from kg.neo4j_store.credentials import DEFAULT_PORT, Credentials, find_credentials, make_password, password_file
+from kg.neo4j_store.credentials import server_home as default_home
+from kg.neo4j_store.java import find_java, server_jars
+
+_OPENS = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
+_PROCEDURES = (
+    "db.labels,db.relationshipTypes,db.propertyKeys,db.schema.*,db.awaitIndex,db.awaitIndexes,db.ping,db.info,"
+    "db.index.fulltext.*,db.index.vector.*,db.create.*,dbms.components,dbms.info,dbms.showCurrentUser,"
+    "dbms.routing.*,dbms.cluster.routing.*"
+)
+_STOP_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How the managed server runs.
+
+    Attributes:
+        bolt_port: where Cypher is spoken, on 127.0.0.1 only.
+        http_port: port of the HTTP interface, None to leave it off.
+        heap: Java heap, as Java writes sizes.
+        page_cache: memory for the store's pages, as Neo4j writes sizes.
+        wait_seconds: how long a start may take.
+    """
+
+    bolt_port: int = DEFAULT_PORT
+    http_port: int | None = None
+    heap: str = "1g"
+    page_cache: str = "512m"
+    wait_seconds: float = 180.0
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """A running server.
+
+    Attributes:
+        url: for --store.
+        version: of Neo4j.
+        pid: its process, None when it is not ours.
+        home: its folder, None when it is not ours.
+    """
+
+    url: str
+    version: str
+    pid: int | None
+    home: Path | None
+
+
+def start(progress: Progress, options: ServerOptions | None = None, home: Path | None = None) -> ServerInfo:
+    """A server to work with: one that already answers, else our own.
+
+    Args:
+        progress: shows the download and the start.
+        options: ports and memory of our own server.
+        home: its folder; by default in the user's state folder.
+
+    Raises:
+        GraphError: Java or Maven is missing, the port is taken, or the server does not come up (names its log).
+    """
+    options, home = options or ServerOptions(), (home or default_home()).resolve()
+    running = status(home)
+    if running is not None:
+        return running
+    url = f"neo4j://localhost:{options.bolt_port}"
+    if _is_listening(options.bolt_port):
+        return _foreign(url)
+    java = find_java()
+    jars = server_jars(progress)
+    _prepare(home, options)
+    with progress.station("start neo4j", unit="s") as station:
+        fresh = not password_file(home).is_file()
+        if fresh:
+            make_password(home)
+        process = _launch(java, jars, home, options)
+        try:
+            version = _await(process, url, home, options.wait_seconds, fresh=fresh)
+        except BaseException:
+            _end(process.pid)
+            raise
+        station.note(url)
+    state = {"pid": process.pid, "url": url, "version": version, **asdict(options)}
+    (home / "server.json").write_text(json.dumps(state, indent=1))
+    return ServerInfo(url, version, process.pid, home)
+
+
+def status(home: Path | None = None) -> ServerInfo | None:
+    """The managed server, None when it does not run."""
+    home = (home or default_home()).resolve()
+    try:
+        state = json.loads((home / "server.json").read_text())
+        info = ServerInfo(state["url"], state["version"], int(state["pid"]), home)
+    except (OSError, ValueError, KeyError):
+        return None
+    return info if info.pid is not None and _is_ours(info.pid, home) else None
+
+
+def stop(home: Path | None = None) -> bool:
+    """Stop the managed server and wait for its end; False when it does not run. No other process is touched."""
+    home = (home or default_home()).resolve()
+    running = status(home)
+    if running is None or running.pid is None:
+        return False
+    _end(running.pid)
+    (home / "server.json").unlink(missing_ok=True)
+    return True
+
+
+def _foreign(url: str) -> ServerInfo:
+    """The server that someone else runs at `url`, if the environment's credentials open it."""
+    try:
+        with connect(url, find_credentials(url)) as driver:
+            version = server_version(driver)
+    except GraphError as error:
+        remedy = "set NEO4J_USERNAME and NEO4J_PASSWORD for the server there, or free the port"
+        raise GraphError(f"the port is taken and no login works: {error.what}", url, remedy) from error
+    return ServerInfo(url, version, None, None)
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _prepare(home: Path, options: ServerOptions) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("conf", "data", "logs"):
+            (home / name).mkdir(exist_ok=True)
+        shutil.rmtree(home / "import", ignore_errors=True)
+        (home / "import").mkdir()
+        (home / "conf" / "neo4j.conf").write_text(_configuration(options))
+    except OSError as error:
+        remedy = "set SHOPGRAPH_STATE to a folder that you may write to"
+        raise GraphError(f"cannot write the server's folder: {error.strerror}", str(home), remedy) from error
+
+
+def _configuration(options: ServerOptions) -> str:
+    http = options.http_port is not None
+    settings = {
+        "server.default_listen_address": "127.0.0.1",
+        "server.default_advertised_address": "localhost",
+        "server.bolt.listen_address": f"127.0.0.1:{options.bolt_port}",
+        "server.bolt.advertised_address": f"localhost:{options.bolt_port}",
+        "server.http.enabled": str(http).lower(),
+        **({"server.http.listen_address": f"127.0.0.1:{options.http_port}"} if http else {}),
+        "server.https.enabled": "false",
+        "server.memory.pagecache.size": options.page_cache,
+        "server.directories.import": "import",
+        "dbms.security.allow_csv_import_from_file_urls": "false",
+        "dbms.security.procedures.allowlist": _PROCEDURES,
+        "dbms.usage_report.enabled": "false",
+        "client.allow_telemetry": "false",
+        "db.tx_log.rotation.retention_policy": "100M size",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> subprocess.Popen[bytes]:
+    command = [
+        java,
+        f"-Xms{options.heap}",
+        f"-Xmx{options.heap}",
+        "-XX:+UseParallelGC",
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENS),
+        "-cp",
+        f"{jars}/*",
+        "org.neo4j.server.CommunityEntryPoint",
+        f"--home-dir={home}",
+        f"--config-dir={home / 'conf'}",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
+    with _log(home).open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=home,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _await(process: subprocess.Popen[bytes], url: str, home: Path, seconds: float, *, fresh: bool) -> str:
+    """Wait until the server answers and return its version; a `fresh` one gets its password."""
+    log, deadline = str(_log(home)), time.monotonic() + seconds
+    port = int(url.rsplit(":", 1)[1])
+    while not _is_listening(port):
+        if process.poll() is not None:
+            lines = _log(home).read_text(errors="replace").strip().splitlines() or ["no message"]
+            reason = next((line for line in lines if "ERROR" in line), lines[-1])
+            raise GraphError(f"Neo4j ended while starting: {reason[:300]}", log, "read the log, then start again")
+        if time.monotonic() > deadline:
+            raise GraphError(f"Neo4j did not answer within {seconds:g} s", log, "read the log, then start again")
+        time.sleep(0.2)
+    while True:
+        try:
+            return _log_in(url, home, fresh=fresh)
+        except NEO4J_ERRORS as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise GraphError("Neo4j started, but the login fails", log, "remove the server's folder") from error
+            time.sleep(0.5)
+
+
+def _log_in(url: str, home: Path, *, fresh: bool) -> str:
+    """The version of the server; one that still has the first password gets the generated one.
+
+    The generated password is on disk before the server has it, so that a kill between the two is mended here.
+    """
+    password = password_file(home).read_text()
+    if not fresh:
+        try:
+            return _version(url, password)
+        except AuthError:
+            pass
+    try:
+        set_first_password(url, password)
+    except AuthError:
+        if not fresh:
+            raise
+    return _version(url, password)
+
+
+def _version(url: str, password: str) -> str:
+    with open_driver(url, Credentials("neo4j", password, None)) as driver:
+        driver.execute_query("RETURN 1")
+        return server_version(driver)
+
+
+def _log(home: Path) -> Path:
+    return home / "logs" / "console.log"
+
+
+def _is_ours(pid: int, home: Path) -> bool:
+    """Whether process `pid` is a server of `home`: ids are used again, so the command line is looked at."""
+    command = _command_line(pid)
+    return "CommunityEntryPoint" in command and f"--home-dir={home}" in command.split("\0")
+
+
+def _command_line(pid: int) -> str:
+    proc = Path("/proc") / str(pid) / "cmdline"
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return proc.read_text()
+        except OSError:
+            return ""
+    asked = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return asked.stdout.strip().replace(" ", "\0")
+
+
+def _end(pid: int) -> None:
+    """End our process `pid` and wait for it: politely, and by force only when it does not go."""
+    for order in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, order)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            if _has_ended(pid):
+                return
+            time.sleep(0.1)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

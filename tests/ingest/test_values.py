@@ -1,0 +1,175 @@
+"""Ids, texts, numbers and times, read by SQL, against references in Python."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.contract import MISSING
+from ingest.names import extra_names, identifier, normalise_name
+from ingest.values import MAX_TEXT_BYTES, create_macros
+
+_connection = duckdb.connect()
+_connection.execute("SET TimeZone = 'UTC'")
+create_macros(_connection)
+CONTROLS = {chr(c) for c in [*range(32), 127]} - set("\t\n\r")
+
+
+def sql(expression: str, *values: Any) -> Any:
+    row = _connection.execute(f"SELECT {expression}", list(values)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def reference_id(text: str) -> str | None:
+    kept = "".join(c for c in text if c not in CONTROLS)
+    # str.strip also strips the information separators, which are control characters and gone by now
+    tidy = unicodedata.normalize("NFC", kept.strip())
+    return None if tidy.lower() in MISSING else tidy
+
+
+texts = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(" \t\n\u00a0e\u0301\x00\x1fNnaul/")))
+
+
+@given(texts)
+def test_ids(text: str) -> None:
+    assert sql("sg_id(?::VARCHAR)", text) == reference_id(text)
+
+
+@given(texts)
+def test_ids_are_stable(text: str) -> None:
+    once = sql("sg_id(?::VARCHAR)", text)
+    assert sql("sg_id(?::VARCHAR)", once) == once
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40), st.integers(1, 9000))
+def test_cut_text_fits_and_is_a_prefix(text: str, times: int) -> None:
+    long = text * times
+    cut = sql("sg_cut(?::VARCHAR)", long)
+    assert long.startswith(cut)
+    assert len(cut.encode()) <= MAX_TEXT_BYTES
+    assert cut == long or len(long.encode()) > MAX_TEXT_BYTES
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_floats_round_trip(number: float) -> None:
+    assert sql("sg_float(?::VARCHAR)", repr(number)) == number
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1,5", "1_000", "0x10", "inf", "-inf", "1e999", "1 2", "--1", ".", "5%"])
+def test_no_floats(text: str) -> None:
+    assert sql("sg_float(?::VARCHAR)", text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("7", 7), ("-3", -3), ("3.0", 3), ("3.7", None), ("1e3", 1000), ("", None), ("99999999999999999999", None)],
+)
+def test_integers(text: str, value: int | None) -> None:
+    assert sql("sg_integer(?::VARCHAR)", text) == value
+
+
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))
+offsets = st.integers(-12 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
+
+
+def read_time(text: str, zone: str = "UTC", factor: float = 1.0) -> datetime | None:
+    micros = sql("epoch_us(sg_time(sg_word(?::VARCHAR), ?::VARCHAR, ?::DOUBLE))", text, zone, factor)
+    return None if micros is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+@given(moments, offsets, st.sampled_from(["T", " "]))
+def test_times_with_a_zone(moment: datetime, offset: timezone, separator: str) -> None:
+    aware = moment.replace(tzinfo=offset)
+    assert read_time(aware.isoformat(separator)) == aware
+
+
+@given(moments, st.sampled_from(["T", " "]))
+def test_times_without_a_zone_are_utc(moment: datetime, separator: str) -> None:
+    assert read_time(moment.isoformat(separator)) == moment.replace(tzinfo=UTC)
+
+
+@given(moments.map(lambda m: m.replace(hour=12)))
+def test_times_without_a_zone_are_of_the_mapped_zone(moment: datetime) -> None:
+    assert read_time(moment.isoformat(), "Europe/London") == moment.replace(tzinfo=ZoneInfo("Europe/London"))
+
+
+@given(moments.map(lambda m: m.replace(microsecond=0)))
+def test_epoch_seconds(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC)
+    seconds = int(aware.timestamp())
+    assert read_time(str(seconds)) == aware
+    assert read_time(f"{seconds}.0") == aware
+    assert read_time(str(seconds * 1000), factor=0.001) == aware
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-02", datetime(2024, 1, 2)),
+        ("20240102", datetime(2024, 1, 2)),
+        ("20240102T101112Z", datetime(2024, 1, 2, 10, 11, 12)),
+        ("2024-01-02t10:11z", datetime(2024, 1, 2, 10, 11)),
+        ("2024-01-02 10:11:12 +02:00", datetime(2024, 1, 2, 8, 11, 12)),
+        ("2024-01-02T10:11:12+0200", datetime(2024, 1, 2, 8, 11, 12)),
+        ("2024-01-02T10:11:12-03", datetime(2024, 1, 2, 13, 11, 12)),
+        ("2024-01-02T10:11:12,5Z", datetime(2024, 1, 2, 10, 11, 12, 500_000)),
+        ("2024-01-02T10:11:12.123456789Z", datetime(2024, 1, 2, 10, 11, 12, 123_456)),
+        ("1704190272.5", datetime(2024, 1, 2, 10, 11, 12, 500_000)),
+    ],
+)
+def test_ways_to_write_a_time(text: str, moment: datetime) -> None:
+    assert read_time(text) == moment.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["last tuesday", "2024-02-30", "2024-13-01", "2024-01-02T25:00", "2024-01-02T10:61", "01/02/2024", "02.01.2024",
+     "2024-01-02T", "2024-01-02T10:00:00+99:00", "10:00", "2024", "infinity", "epoch", "20241399"],
+)  # fmt: skip
+def test_no_times(text: str) -> None:
+    moment = read_time(text)
+    assert moment is None or moment.year < 1990
+
+
+@given(st.text(max_size=80))
+def test_names_have_one_shape_and_are_stable(name: str) -> None:
+    normal = normalise_name(name)
+    assert re.fullmatch("[a-z][a-z0-9_]*", normal)
+    assert normalise_name(normal) == normal
+
+
+@given(st.lists(st.text(max_size=6), unique=True, max_size=20))
+def test_extra_names_are_unique_and_unreserved(sources: list[str]) -> None:
+    names = extra_names(sources, ["price", "title"])
+    assert list(names) == sources
+    assert len(set(names.values())) == len(sources)
+    assert not set(names.values()) & {"id", "at", "day", "month", "source", "target", "embedding", "price", "title"}
+
+
+def test_extra_names_by_example() -> None:
+    names = extra_names(["Unit Größe", "Price", "id", "2nd", "foo bar", "foo-bar", "", "x; DROP TABLE y"], ["price"])
+    assert list(names.values()) == [
+        "unit_groe", "x_price", "x_id", "x_2nd", "foo_bar", "foo_bar_2", "column", "x_drop_table_y"
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def odd_names() -> Iterator[list[str]]:
+    yield ['a"b', "a'b", "a b", "select", "é"]
+
+
+def test_identifiers_are_quoted(odd_names: list[str]) -> None:
+    for name in odd_names:
+        _connection.execute(f"SELECT 1 AS {identifier(name)}")
+        assert _connection.description is not None
+        assert _connection.description[0][0] == name
