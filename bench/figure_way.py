@@ -6,6 +6,7 @@ python -m bench.figure_way [--out docs/images/way.png]
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -52,7 +53,7 @@ def draw(out: Path) -> None:
     places = [(0.1, 2.3), (2.6, 2.3), (5.1, 2.3), (7.6, 2.3), (7.6, 0.5), (5.1, 0.5), (2.6, 0.5)]
     for (name, remark, room), (x, y) in zip(STATIONS, places, strict=True):
         box(axes, x, y, (name, remark), ROOMS[room])
-    for (x, y), (x2, y2) in zip(places[:3], places[1:4], strict=True):
+    for (x, y), (x2, y2) in pairwise(places[:4]):
         arrow(axes, (x + 1.9, y + 0.5), (x2, y2 + 0.5))
     arrow(axes, (8.55, 2.3), (8.55, 1.5))
     arrow(axes, (7.6, 1.0), (7.0, 1.0))

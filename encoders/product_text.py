@@ -10,6 +10,8 @@ Parts that are missing leave no trace; a product without any has the empty text.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -57,8 +59,8 @@ def other_script_share(snapshot: Snapshot) -> float:
 
 
 def _compose(title: str, brand: str, category: str, kind: str, description: str) -> str:
-    said = title.casefold()
-    names = [name for name in category.split(LEVEL_SEPARATOR) if name and name.casefold() not in said]
+    levels = [name for name in category.split(LEVEL_SEPARATOR) if name]
+    names = [name for name in levels if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title, re.IGNORECASE)]
     return ". ".join(part for part in (title, brand, ", ".join(names), kind, description) if part)
 
 

@@ -98,9 +98,9 @@ def encode_products(
     encoder = TextEncoder(config)
     texts = product_texts(snapshot)
     inputs = _inputs(snapshot, texts)
-    old = _old_head(folder)
-    if old and (old.inputs, old.digest) == (inputs, encoder.digest) and (folder / old.matrix).exists():
-        return NodeVectors(_matrix(folder, old), old, reused=True)
+    done = _done(folder, inputs, encoder.digest)
+    if done:
+        return done
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
         vectors, encoded = encode_cached(encoder, list(place), folder, progress or SilentProgress())
@@ -168,11 +168,15 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
 
 
-def _old_head(folder: Path) -> VectorsHead | None:
+def _done(folder: Path, inputs: str, digest: str) -> NodeVectors | None:
+    """The vectors in `folder` if they are sound and what would be made."""
     try:
-        return _read_head(folder)
+        head = _read_head(folder)
+        if (head.inputs, head.digest) == (inputs, digest):
+            return NodeVectors(_matrix(folder, head), head, reused=True)
     except EncoderError:
-        return None
+        pass
+    return None
 
 
 def _matrix(folder: Path, head: VectorsHead) -> Vectors:

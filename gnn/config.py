@@ -145,10 +145,10 @@ class FusionConfig:
         users: most validation users that the search reads (a seeded draw).
     """
 
-    weights: tuple[float, ...] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
-    rounds: int = 3
-    pool: int = 200
-    users: int = 5000
+    weights: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
+    rounds: int = 2
+    pool: int = 100
+    users: int = 3000
 
 
 @dataclass(frozen=True)

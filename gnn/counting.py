@@ -27,7 +27,7 @@ class Popularity(Fitted):
 class OwnRepeats(Fitted):
     """Score = log(1 + own purchases, each halved per half-life of its age); zero for products never bought."""
 
-    name = "own repeats"
+    name = "own-repeats"
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""

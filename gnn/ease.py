@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy.linalg as sl
 import scipy.sparse as sp
@@ -27,7 +29,7 @@ class Ease(Fitted):
 
     def __init__(self, penalty: float = 1000.0, *, weighted: bool = False, memory_gb: float = 4.0) -> None:
         self.penalty, self.weighted, self.memory_gb = penalty, weighted, memory_gb
-        self.name = "EASE weighted" if weighted else "EASE"
+        self.name = "ease-weighted" if weighted else "ease"
 
     def values(self, histories: Interactions) -> sp.csr_matrix:
         """The sparse input matrix of `histories`."""
@@ -116,7 +118,7 @@ class Ease(Fitted):
         """The inverse (dual) or the weights (primal), and the diagonal."""
         return {"inverse": self.inverse, "diagonal": self.diagonal}
 
-    def restore(self, history: Interactions, state: dict[str, NDArray[np.generic]]) -> None:
+    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Take the inverse of `state`."""
         self._index(history)
         self.inverse = np.asarray(state["inverse"], dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,31 +46,63 @@ class Fused(Fitted):
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
         wanted = np.arange(histories.n_items) if items is None else items
-        same = np.array_equal(wanted, self.reference)
-        both = wanted if same else np.union1d(wanted, self.reference)
-        at, reference = np.searchsorted(both, wanted), np.searchsorted(both, self.reference)
+        both = wanted if np.array_equal(wanted, self.reference) else np.union1d(wanted, self.reference)
+        raw = ((name, part.scores_for(histories, both)) for name, part in self.parts.items())
+        return self.combine(raw, histories, wanted, both)
+
+    def combine(
+        self,
+        raw: Iterable[tuple[str, NDArray[np.float32]]],
+        histories: Interactions,
+        wanted: NDArray[np.int64],
+        scored: NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """The fused scores of the products `wanted`, from the components' scores of `scored`.
+
+        Args:
+            raw: (component, scores of shape (n, len(scored))); those of weight zero are passed over.
+            histories: the users' histories, n users.
+            wanted: product rows, a part of `scored`.
+            scored: product rows, ascending, the reference among them.
+
+        Returns:
+            float32, shape (n, len(wanted)).
+        """
+        at, reference = np.searchsorted(scored, wanted), np.searchsorted(scored, self.reference)
+        seen = seen_columns(histories, self.reference) if self.masks_seen else None
         total = np.zeros((histories.n_users, len(wanted)), np.float32)
-        for name, part in self.parts.items():
-            raw = part.scores_for(histories, both)
-            mean, deviation = self._scale(raw if same else raw[:, reference], histories)
-            scaled = raw if same else raw[:, at]
-            scaled -= mean[:, None]
-            scaled *= (np.float32(self.weights[name]) / deviation)[:, None]
-            total += scaled
+        for name, scores in raw:
+            if self.weights.get(name):
+                mean, deviation = standard(scores if len(reference) == len(scored) else scores[:, reference], seen)
+                part = scores.copy() if len(at) == len(scored) else scores[:, at]
+                part -= mean[:, None]
+                part *= (np.float32(self.weights[name]) / deviation)[:, None]
+                total += part
         return total
 
-    def _scale(
-        self, scores: NDArray[np.float32], histories: Interactions
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        seen = seen_columns(histories, self.reference) if self.masks_seen else None
-        return standard(scores, seen)
+    def deviations(self, user: Interactions) -> dict[str, np.float32]:
+        """Per component, the deviation that scales this one user's scores."""
+        seen = seen_columns(user, self.reference) if self.masks_seen else None
+        raw = {name: part.scores_for(user, self.reference) for name, part in self.parts.items()}
+        return {name: standard(scores, seen)[1][0] for name, scores in raw.items()}
 
-    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
-        """Fall of the fused score when each pair is deleted, mean and deviation of the whole history kept. (m,)."""
+    def losses(
+        self, user: Interactions, item: int, deviations: Mapping[str, np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Fall of the fused score when each pair is deleted, mean and deviation of the whole history kept.
+
+        Args:
+            user: one user's history (n_users = 1, m pairs).
+            item: a product row.
+            deviations: what `deviations(user)` gave, to be asked once for several products.
+
+        Returns:
+            float32, shape (m,).
+        """
+        scale = self.deviations(user) if deviations is None else deviations
         total = np.zeros(len(user), np.float32)
         for name, part in self.parts.items():
-            _, deviation = self._scale(part.scores_for(user, self.reference), user)
-            total += part.losses(user, item) * (np.float32(self.weights[name]) / deviation[0])
+            total += part.losses(user, item) * (np.float32(self.weights[name]) / scale[name])
         return total
 
 
@@ -117,10 +149,14 @@ class Pools:
     hits: NDArray[np.bool_]
     relevant: NDArray[np.int64]
 
-    def ndcg(self, weights: NDArray[np.float32], k: int) -> float:
-        """Mean NDCG at k of the weighted sum."""
+    def total(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The weighted sum, masked where there is no product, shape (n, width)."""
         total = np.tensordot(weights, self.scores, 1).astype(np.float32)
         total[~self.valid] = MASKED
+        return total
+
+    def ndcg(self, total: NDArray[np.float32], k: int) -> float:
+        """Mean NDCG at k of the order by `total` (n, width)."""
         lists = top_k(total, k)
         hits = np.take_along_axis(self.hits, np.maximum(lists, 0), 1) & (lists >= 0)
         return float(at_k(hits, self.relevant, k)["ndcg"].mean())
@@ -178,16 +214,15 @@ def search_weights(pools: Pools, names: list[str], config: FusionConfig, k: int)
     for start in (0.0, 1.0):
         weights = np.full(len(names), start, np.float32)
         weights[0] = 1.0
-        reached = pools.ndcg(weights, k)
+        reached = pools.ndcg(pools.total(weights), k)
         for _ in range(config.rounds):
             before = reached
             for c in range(1, len(names)):
+                rest = pools.total(np.where(np.arange(len(names)) == c, np.float32(0), weights))
                 for candidate in config.weights:
-                    tried = weights.copy()
-                    tried[c] = candidate
-                    score = pools.ndcg(tried, k)
+                    score = pools.ndcg(rest + np.float32(candidate) * pools.scores[c], k)
                     if score > reached:
-                        weights, reached = tried, score
+                        weights[c], reached = candidate, score
             if reached == before:
                 break
         if reached > value:

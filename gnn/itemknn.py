@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ class ItemKNN(Fitted):
         neighbours: neighbours kept per product i; ties by the product's row.
     """
 
-    name = "item-kNN"
+    name = "item-knn"
 
     def __init__(self, shrink: float = 10.0, neighbours: int = 200) -> None:
         self.shrink, self.neighbours = shrink, neighbours
@@ -35,11 +36,8 @@ class ItemKNN(Fitted):
         work = np.asarray(by_item @ lengths.astype(np.float32)).ravel()  # products of a row, before they are summed
         bounds = np.searchsorted(np.cumsum(work), np.arange(1, work.sum() / 2e7 + 1) * 2e7)
         edges = np.unique(np.concatenate([[0], bounds, [history.n_items]]))
-        parts = [
-            self._nearest(by_item[start:end] @ matrix, start, norms)
-            for start, end in itertools.pairwise(edges)
-        ]
-        self.neighbour_matrix = sp.vstack(parts, format="csr") if parts else sp.csr_matrix((0, 0), dtype=np.float32)
+        parts = [self._nearest(by_item[start:end] @ matrix, start, norms) for start, end in itertools.pairwise(edges)]
+        self.neighbour_matrix = sp.vstack(parts, format="csr") if parts else matrix[:0]
 
     def _nearest(self, together: sp.csr_matrix, start: int, norms: NDArray[np.float32]) -> sp.csr_matrix:
         """Shrunk cosines of a block of rows, the best `neighbours` of each."""
@@ -64,10 +62,10 @@ class ItemKNN(Fitted):
         n = self.neighbour_matrix
         return {"data": n.data, "indices": n.indices, "indptr": n.indptr}
 
-    def restore(self, history: Interactions, state: dict[str, NDArray[np.generic]]) -> None:
+    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Take the neighbours of `state`."""
         self.history = history
-        arrays = (state["data"], state["indices"], state["indptr"])
+        arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
         self.neighbour_matrix = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
 
 

@@ -35,7 +35,10 @@ class SparseProduct(torch.autograd.Function):
 
 def _product(pattern: Tensor, x: Tensor) -> Tensor:
     """On the CPU torch's own row-wise kernel, which is faster than MKL's and adds in a fixed order."""
-    return torch.sparse.mm(pattern, x) if pattern.is_cuda else torch.sparse.mm(pattern, x.contiguous(), "sum")
+    product: Tensor = (
+        torch.sparse.mm(pattern, x) if pattern.is_cuda else torch.sparse.mm(pattern, x.contiguous(), "sum")
+    )
+    return product
 
 
 class RelationalConv(MessagePassing):  # type: ignore[misc]

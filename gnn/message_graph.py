@@ -18,7 +18,9 @@ from kg.snapshot import Snapshot
 with warnings.catch_warnings():
     # torch says once per process that CSR tensors are in beta; the one made here takes the saying
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
-    torch.sparse_csr_tensor(torch.tensor([0, 0]), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (1, 1), check_invariants=False)
+    torch.sparse_csr_tensor(
+        torch.tensor([0, 0]), torch.zeros(0, dtype=torch.int64), torch.zeros(0), (1, 1), check_invariants=False
+    )
 
 USER, PRODUCT = "User", "Product"
 BOUGHT = "BOUGHT"

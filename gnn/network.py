@@ -98,6 +98,14 @@ class GraphNetwork(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
         self.popularity = nn.Parameter(torch.tensor(config.popularity))
 
+    @staticmethod
+    def scale(conv: nn.Module) -> Tensor:
+        """The learned factor of messages from products to their buyers, shape ()."""
+        if not isinstance(conv, RelationalConv):
+            raise TypeError(type(conv))
+        factor: Tensor = conv.scale[0]
+        return factor
+
     def base(self, n_users: int, text: TextFeatures | None) -> Tensor:
         """Vectors before any message, shape (n_nodes, d); zero for users."""
         items: Tensor = self.item_ids
@@ -126,7 +134,7 @@ class GraphNetwork(nn.Module):
             x = torch.cat([x[:first], x[first:] * dropout])
         total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
         for conv in self.convs:
-            sent = sent + x[first:last] * conv.scale[0]
+            sent = sent + x[first:last] * self.scale(conv)
             x = conv(x, weighted, degree)
             total = total + x
         norm = torch.where(degree[first:last] > 0, degree[first:last].clamp(min=1).rsqrt(), 0.0)
@@ -137,3 +145,10 @@ class GraphNetwork(nn.Module):
             self.bias + self.popularity * torch.log1p(buyers),
             self.log_temperature.exp(),
         )
+
+    @torch.no_grad()
+    def whole(self, graph: MessageGraph, text: TextFeatures | None) -> Views:
+        """Views over every pair of `graph`, without chance or gradient."""
+        pairs = graph.by_item.shape[0]
+        views: Views = self(graph, torch.ones(pairs, device=self.bias.device), text)
+        return views

@@ -94,7 +94,7 @@ class NetworkTrainer:
         moved = batch.to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss = softmax_loss(self.forward(moved), moved, self.precision)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
         return loss.detach()
 

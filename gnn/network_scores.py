@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,19 +16,37 @@ from gnn.sparse import times
 class NetworkScores(Fitted):
     """Score = temperature * cos(sum of the history's messages, item) + offset of the item.
 
-    Args:
-        views: the forward pass over the message graph of the history fitted; its users are not needed.
-        history: the pairs of that graph.
+    Attributes:
+        items: unit vectors of the products, float32, shape (n_items, d).
+        messages: what each product adds to its buyers' vectors, shape (n_items, d).
+        offset: bias and popularity term, shape (n_items,).
+        temperature: factor of the cosine.
     """
 
-    name = "graph network"
+    name = "network"
+    items: NDArray[np.float32]
+    messages: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    temperature: np.float32
 
-    def __init__(self, views: Views, history: Interactions) -> None:
+    @classmethod
+    def of(cls, views: Views, history: Interactions) -> NetworkScores:
+        """The recommender of a forward pass over the message graph of `history`."""
+        names = ("items", "messages", "offset", "temperature")
+        scores = cls()
+        scores.restore(history, {n: getattr(views, n).detach().float().cpu().numpy() for n in names})
+        return scores
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """The vectors: a fresh process scores without graph and text."""
+        temperature = np.asarray([self.temperature], np.float32)
+        return {"items": self.items, "messages": self.messages, "offset": self.offset, "temperature": temperature}
+
+    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take the vectors of `state`."""
         self.history = history
-        self.items = views.items.detach().float().cpu().numpy()
-        self.messages = views.messages.detach().float().cpu().numpy()
-        self.offset = views.offset.detach().float().cpu().numpy()
-        self.temperature = np.float32(views.temperature.item())
+        self.items, self.messages, self.offset = (state[n].astype(np.float32) for n in ("items", "messages", "offset"))
+        self.temperature = np.float32(np.asarray(state["temperature"]).reshape(-1)[0])
 
     def user_vectors(self, histories: Interactions) -> NDArray[np.float32]:
         """Unit vectors, zero without history, shape (histories.n_users, d)."""
@@ -35,9 +55,9 @@ class NetworkScores(Fitted):
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
         vectors, offset = (self.items, self.offset) if items is None else (self.items[items], self.offset[items])
-        scores: NDArray[np.float32] = (self.user_vectors(histories) * self.temperature) @ vectors.T
+        scores = (self.user_vectors(histories) * self.temperature) @ vectors.T
         scores += offset
-        return scores
+        return np.asarray(scores, dtype=np.float32)
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """Score with the whole history minus score with the user's vector built without pair j. Shape (m,)."""

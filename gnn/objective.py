@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Batches:
         self.warm = np.flatnonzero(history.buyers > 0)
 
     def __len__(self) -> int:
-        return -(-len(self.users) // self.config.batch)
+        return math.ceil(len(self.users) / self.config.batch)
 
     def __iter__(self) -> Iterator[Batch]:
         order = self.rng.permutation(self.users)
@@ -82,7 +83,16 @@ class Batches:
         where = np.full(self.history.n_items, -1)
         where[columns] = np.arange(len(columns))
         known = ~held & (where[items] >= 0)
-        arrays = (users, at[held], rows[held], where[items[held]], columns, correction, rows[known], where[items[known]])
+        arrays = (
+            users,
+            at[held],
+            rows[held],
+            where[items[held]],
+            columns,
+            correction,
+            rows[known],
+            where[items[known]],
+        )
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
 
     def _columns(self, answers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -71,6 +72,6 @@ class Fitted:
         """Arrays that `restore` needs beside the history."""
         return {}
 
-    def restore(self, history: Interactions, state: dict[str, NDArray[np.generic]]) -> None:  # noqa: ARG002
+    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:  # noqa: ARG002
         """Become what was fitted on `history` and gave `state`."""
         self.fit(history)

@@ -13,7 +13,8 @@ from gnn.splits import Split
 from kg.snapshot import Snapshot
 
 TaskName = Literal["new-product", "next-purchase"]
-NEW, NEXT = "new-product", "next-purchase"
+NEW: TaskName = "new-product"
+NEXT: TaskName = "next-purchase"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,23 +151,26 @@ def train(
     refit: bool = False,
     reuse: bool = False,
 ) -> dict[str, Any]:
-    """Snapshot + vectors → model bundle. With `reuse`, a bundle of the very same inputs is kept."""
-    from gnn.training import train as fit
+    """Snapshot + vectors → the bundle model/eval, and with `refit` model/live beside it.
 
+    With `reuse`, a bundle of the very same inputs is kept.
+    """
     from encoders.vectors import load_vectors
+    from gnn.training import train as fit
 
     vectors = load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
     inputs = training_inputs(snapshot, vectors, settings)
-    kind = "live" if refit else "eval"
-    known = workspace.state().get("models", {})
-    report_file = workspace.model(kind) / "training.json"
-    if reuse and known.get(kind) == inputs and report_file.exists():
-        report: dict[str, Any] = json.loads(report_file.read_text())
-        return report | {"reused": True}
+    report_file = workspace.reports / "training.json"
+    if reuse and workspace.state().get("model") == inputs and report_file.exists() and workspace.has_model():
+        kept: dict[str, Any] = json.loads(report_file.read_text())
+        return kept | {"reused": True}
     matrix = vectors.matrix if vectors is not None else None
-    report = fit(snapshot, matrix, settings.gnn, workspace.model(kind), progress, resume=resume, refit=refit)
+    # An older refit would go on answering with what it knew before this training.
+    if workspace.model("live").exists() and not refit:
+        shutil.rmtree(workspace.model("live"))
+    report = fit(snapshot, matrix, settings.gnn, workspace.model("eval"), progress, resume=resume, refit=refit)
     write_whole(report_file, json.dumps(report, indent=1, default=str))
-    workspace.remember(models=known | {kind: inputs})
+    workspace.remember(model=inputs)
     return report | {"reused": False}
 
 
@@ -176,7 +180,7 @@ def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> di
 
     from encoders.vectors import load_vectors
 
-    inputs = workspace.state().get("models", {}).get("eval")
+    inputs = workspace.state().get("model")
     path = workspace.reports / "evaluation.json"
     if path.exists():
         stored: dict[str, Any] = json.loads(path.read_text())

@@ -76,6 +76,10 @@ class Workspace:
         """Whether product text has been encoded."""
         return (self.embeddings / "products.json").exists()
 
+    def has_model(self) -> bool:
+        """Whether a model has been trained."""
+        return (self.model("eval") / "bundle.json").exists()
+
     def create(self) -> None:
         """Make the folder.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +30,6 @@ def command(
     split_column: Annotated[
         str | None, typer.Option("--split-column", help="Event column that names train, valid and test.")
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Recommender to train; default: fused.")] = None,
     settings: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
     refit: Annotated[
@@ -49,7 +48,6 @@ def command(
     chosen = list(settings or [])
     chosen += [f"split.method={split}"] if split else []
     chosen += [f"split.split_column={split_column}"] if split_column else []
-    chosen += [f"model.name={model}"] if model else []
     with place.writing():
         progress = console.progress()
         snapshot = current_snapshot(place, store, progress)
@@ -60,6 +58,13 @@ def command(
     console.say(summary(report))
 
 
-def summary(report: dict[str, object]) -> str:
+def summary(report: dict[str, Any]) -> str:
     """One line about a training."""
-    return str(report["summary"])
+    if report["reused"]:
+        return "the model of the last training fits the graph, the text and the settings; nothing was trained"
+    best = report["validation"]
+    reached = ", ".join(f"{task} {best[task]['fused']:.4f}" for task in report["fusion"])
+    return (
+        f"best after {report['best_epoch']} of {report['epochs']} epochs on {report['device']} ({report['precision']}); "
+        f"validation NDCG: network {best['network']:.4f}, fused: {reached}"
+    )

@@ -14,7 +14,8 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from kg.snapshot import EdgeTable, IdMap, NodeTable, Snapshot
 
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] green black tea coffee dark milk . , > 1 2 3 ml".split()
+MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [*MARKS, "green", "black", "tea", "coffee", "dark", "milk", "ml", *".,>123"]
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +39,8 @@ def _edges(src: list[int], dst: list[int]) -> EdgeTable:
     return EdgeTable(np.array(src, np.int64), np.array(dst, np.int64), columns)
 
 
-ShopMaker = Callable[..., Snapshot]
-
-
 @pytest.fixture
-def make_shop() -> ShopMaker:
+def make_shop() -> Callable[..., Snapshot]:
     """Builds a snapshot from product columns, brand names, category ids and (product, other) pairs."""
 
     def make(
@@ -67,7 +65,9 @@ def make_shop() -> ShopMaker:
             ),
         }
         edges = {
-            ("Product", "MADE_BY", "Brand"): _edges(*map(list, zip(*(made_by or []), strict=True)) if made_by else ([], [])),
+            ("Product", "MADE_BY", "Brand"): _edges(
+                *map(list, zip(*(made_by or []), strict=True)) if made_by else ([], [])
+            ),
             ("Product", "IN_CATEGORY", "Category"): _edges(
                 *map(list, zip(*(in_category or []), strict=True)) if in_category else ([], [])
             ),

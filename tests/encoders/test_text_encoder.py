@@ -182,5 +182,5 @@ def test_a_stream_left_early_stops(tiny_model: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_no_gpu(tiny_model: Path) -> None:
-    with pytest.raises(EncoderError, match="no CUDA device .*encoder.device"):
+    with pytest.raises(EncoderError, match=r"no CUDA device .*encoder.device"):
         TextEncoder(EncoderConfig(model=str(tiny_model), device="cuda"))

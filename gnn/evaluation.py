@@ -1,0 +1,195 @@
+"""Reads the held-out part with the model and the baselines beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnn.align import align, propagate, split_like
+from gnn.bootstrap import Bootstrap
+from gnn.bundle import Bundle
+from gnn.config import EvalConfig
+from gnn.fusion import Fused, seen_columns
+from gnn.lists import hits_of
+from gnn.metrics import RANKED, at_k, auc, diversity, gini, novelty
+from gnn.parts import BASELINES, FUSED, NETWORK, fit_counting
+from gnn.ranking import MASKED, blocks, top_k
+from gnn.recommender import Fitted
+from gnn.slices import deepest_category, product_slices
+from gnn.splits import Split, describe
+from gnn.tasks import NEXT, Task, make_tasks, recommendable
+from ingest.progress import Progress
+from kg.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One recommender's answers to a task.
+
+    Attributes:
+        lists: columns of the best candidates per user, -1 where there are none, shape (u, largest k).
+        auc: per user, shape (u,); nan where it is not known.
+    """
+
+    lists: NDArray[np.int64]
+    auc: NDArray[np.float64]
+
+
+def evaluate(
+    folder: Path, snapshot: Snapshot, product_vectors: NDArray[np.float32] | None, progress: Progress
+) -> dict[str, Any]:
+    """Evaluate the bundle in `folder` on test (valid where the split has no test).
+
+    Args:
+        folder: a bundle.
+        snapshot: the graph, usually that of training.
+        product_vectors: unit text vectors of its products, needed on another graph or without test rows.
+        progress: where work reports.
+
+    Returns:
+        JSON-able: `split`, `stage`, `k`, and per task `users`, `candidates`, `recommenders` (metrics with intervals,
+        slices, list figures) and `differences` (the fused recommender minus each other, paired).
+    """
+    bundle = Bundle.load(folder)
+    split = split_like(bundle, snapshot)
+    tasks = make_tasks(split, split.stage, recommendable(snapshot), bundle.config.split.min_buyers)
+    with progress.station("make the recommenders ready"):
+        parts = _parts(bundle, snapshot, product_vectors, split)
+    kinds = deepest_category(snapshot)
+    out: dict[str, Any] = {"split": describe(split), "stage": split.stage, "k": list(bundle.config.eval.k), "tasks": {}}
+    with progress.station("evaluate", sum(len(t.users) for t in tasks), "users") as station:
+        for task in tasks:
+            fused = make_fused(bundle, parts, task.candidates, task.name)
+            readings: dict[str, list[Reading]] = {}
+            for at in blocks(len(task.users), len(task.candidates), bundle.config.eval.block):
+                for name, reading in _read_block(task, parts, fused, at, max(bundle.config.eval.k)):
+                    readings.setdefault(name, []).append(reading)
+                station.advance(at.stop - at.start)
+            whole = {name: _joined(parts_) for name, parts_ in readings.items()}
+            out["tasks"][task.name] = report(task, whole, kinds, bundle.config.eval)
+    return out
+
+
+def make_fused(bundle: Bundle, parts: Mapping[str, Fitted], reference: NDArray[np.int64], task: str) -> Fused:
+    """The fused recommender of `task`; new-product's weights where validation had no such task."""
+    weights = bundle.fusion.get(task) or next(iter(bundle.fusion.values()))
+    return Fused(parts, weights, reference, masks_seen=task != NEXT)
+
+
+def _parts(bundle: Bundle, snapshot: Snapshot, vectors: NDArray[np.float32] | None, split: Split) -> dict[str, Fitted]:
+    history = split.history(split.stage)
+    if split.stage == "test":
+        return align(bundle, snapshot, vectors, history)
+    counting = fit_counting(history, bundle.config.baselines, bundle.penalties)
+    return {NETWORK: propagate(bundle, snapshot, vectors, history), **counting}
+
+
+def _read_block(
+    task: Task, parts: Mapping[str, Fitted], fused: Fused, at: slice, k: int
+) -> Iterator[tuple[str, Reading]]:
+    """Every recommender's reading of the users `at`; each component is scored once."""
+    histories = task.history.take(task.users[at])
+    seen = seen_columns(histories, task.candidates) if task.masks_seen else None
+    relevant = [task.relevant.of(u) for u in range(at.start, at.stop)]
+    raw = {name: part.scores_for(histories, task.candidates) for name, part in parts.items()}
+    raw[FUSED] = fused.combine(list(raw.items()), histories, task.candidates, task.candidates)
+    for name in (*BASELINES, NETWORK, FUSED):
+        if name in raw and not (name == "own-repeats" and task.masks_seen):
+            scores = raw[name]
+            if seen is not None:
+                scores[seen] = MASKED
+            areas = [_auc(row, good) for row, good in zip(scores, relevant, strict=True)]
+            yield name, Reading(top_k(scores, k), np.asarray(areas))
+
+
+def _auc(scores: NDArray[np.float32], relevant: NDArray[np.int64]) -> float:
+    return auc(scores, relevant) if not np.isneginf(scores).any() else _auc_unmasked(scores, relevant)
+
+
+def _auc_unmasked(scores: NDArray[np.float32], relevant: NDArray[np.int64]) -> float:
+    """AUC over the candidates that are not masked; relevant ones never are."""
+    keep = np.flatnonzero(scores != MASKED)
+    return auc(scores[keep], np.searchsorted(keep, relevant))
+
+
+def _joined(parts: list[Reading]) -> Reading:
+    return Reading(np.concatenate([p.lists for p in parts]), np.concatenate([p.auc for p in parts]))
+
+
+def report(task: Task, readings: Mapping[str, Reading], kinds: NDArray[np.int64], config: EvalConfig) -> dict[str, Any]:
+    """Metrics, slices and differences of readings of one task; JSON-able."""
+    boot = Bootstrap(len(task.users), config)
+    names, values = [], {}
+    for name, reading in readings.items():
+        table = per_user(task, reading, config.k)
+        names, values[name] = list(table), np.stack(list(table.values()), axis=1) if len(task.users) else None
+    out: dict[str, Any] = {
+        "users": len(task.users),
+        "cold_users": len(task.cold_users),
+        "candidates": len(task.candidates),
+        "relevant": len(task.relevant),
+        "recommenders": {},
+        "differences": {},
+    }
+    for name, reading in readings.items():
+        found = values[name]
+        metrics = {} if found is None else dict(zip(names, boot.intervals(found), strict=True))
+        out["recommenders"][name] = {
+            "metrics": {key: interval.to_dict() for key, interval in metrics.items()},
+            "lists": _list_figures(task, reading, kinds),
+            "slices": _slices(task, reading, boot, max(config.k)),
+        }
+    ours = values.get(FUSED)
+    if ours is not None:
+        for name, theirs in values.items():
+            if name != FUSED and theirs is not None:
+                paired = dict(zip(names, boot.intervals(ours - theirs), strict=True))
+                out["differences"][name] = {key: interval.to_dict() for key, interval in paired.items()}
+    return out
+
+
+def per_user(task: Task, reading: Reading, cutoffs: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:
+    """`METRIC@K` of every user and cut-off, and `auc`; each of shape (u,)."""
+    hits, relevant = hits_of(task, reading.lists), np.diff(task.relevant.indptr)
+    table: dict[str, NDArray[np.float64]] = {}
+    for k in cutoffs:
+        found = at_k(hits, relevant, k)
+        table |= {f"{name}@{k}": found[name] for name in RANKED}
+    return table | {"auc": reading.auc}
+
+
+def _list_figures(task: Task, reading: Reading, kinds: NDArray[np.int64]) -> dict[str, float]:
+    """What the lists are like: coverage, Gini, novelty (bits), diversity (share of pairs of different categories)."""
+    lists = reading.lists
+    counts = np.bincount(lists[lists >= 0], minlength=len(task.candidates))
+    buyers = task.history.buyers[task.candidates]
+    active = max(1, int((np.diff(task.history.indptr) > 0).sum()))
+    share = np.maximum(buyers, 0.5) / active  # a product without buyers counts as half a buyer
+    n = max(1, len(lists))
+    return {
+        "coverage": float((counts > 0).mean()) if len(counts) else 0.0,
+        "gini": gini(counts),
+        "novelty": float(novelty(lists, share).sum() / n),
+        "diversity": float(diversity(lists, kinds[task.candidates]).sum() / n),
+    }
+
+
+def _slices(task: Task, reading: Reading, boot: Bootstrap, k: int) -> dict[str, Any]:
+    """Recall and NDCG at k where only the relevant products of a slice count."""
+    out: dict[str, Any] = {}
+    for name, inside in product_slices(task).items():
+        part = task.relevant.where(inside)
+        keys = np.arange(len(reading.lists))[:, None] * part.n_items + reading.lists
+        hits = (reading.lists >= 0) & np.isin(keys, part.keys)
+        size = np.diff(part.indptr)
+        found = at_k(hits, np.maximum(size, 1), k)
+        columns = np.stack([found["recall"], found["ndcg"]], axis=1)
+        columns[size == 0] = np.nan
+        recall, ndcg = boot.intervals(columns)
+        out[name] = {"relevant": len(part), f"recall@{k}": recall.to_dict(), f"ndcg@{k}": ndcg.to_dict()}
+    return out

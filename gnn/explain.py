@@ -1,0 +1,219 @@
+"""Why a product is recommended: paths over the user's own products, each with its exact deletion effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnn.events import UNKNOWN, Interactions
+from gnn.recommend import Recommendations
+from gnn.slices import deepest_category
+
+Kind = Literal["bought-before", "same-category", "same-brand", "bought-together", "popular"]
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way from the user to the product.
+
+    Attributes:
+        kind: what joins the user's product and the recommended one.
+        product_id: the user's product.
+        product_name: its title.
+        via_id: brand or category between the two, empty otherwise.
+        via_name: its name.
+        shared: shoppers of the history who bought both.
+        contribution: the fused score minus the fused score without the user's product in the history; the scale on
+            which the user's scores are standardised is kept.
+        evidence: ids of the nodes along the path, user first.
+    """
+
+    kind: Kind
+    product_id: str
+    product_name: str
+    via_id: str
+    via_name: str
+    shared: int
+    contribution: float
+    evidence: list[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a user is shown a product.
+
+    Attributes:
+        user_id: the user.
+        product_id: the product.
+        product_name: its title.
+        score: its fused score for the user.
+        reason_kind: kind of the strongest path, `popular` without one.
+        reason: one sentence.
+        evidence: the strongest path's node ids.
+        paths: by falling contribution.
+    """
+
+    user_id: str
+    product_id: str
+    product_name: str
+    score: float
+    reason_kind: Kind
+    reason: str
+    evidence: list[str]
+    paths: list[Path]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Explains what `served` recommends.
+
+    Attributes:
+        served: the recommender.
+        most: paths per explanation.
+    """
+
+    served: Recommendations
+    most: int = 5
+
+    def explain(self, user_id: str, product_id: str) -> Explanation:
+        """Why `product_id` is, or would be, recommended to `user_id`.
+
+        A product that the user has bought is scored as a next purchase, any other as a new product.
+
+        Raises:
+            GnnError: an unknown user or product.
+        """
+        return self.explain_all(user_id, [product_id])[0]
+
+    def explain_all(self, user_id: str, product_ids: Sequence[str]) -> list[Explanation]:
+        """As `explain`, for several products of one user: what is common to them is computed once."""
+        user = int(self.served.user_rows([user_id])[0][0])
+        history = self.served.history.take(np.asarray([user]))
+        rows = [self.served.product_row(p) for p in product_ids]
+        scales: dict[str, dict[str, np.float32]] = {}
+        out = []
+        for row in rows:
+            mode: Literal["exclude", "include"] = "include" if row in history.items else "exclude"
+            scorer = self.served.scorer(mode)
+            if mode not in scales:
+                scales[mode] = scorer.deviations(history)
+            falls = scorer.losses(history, row, scales[mode])
+            score = float(scorer.scores_for(history, np.asarray([row]))[0, 0])
+            out.append(self._explanation(user_id, user, history, row, falls, score))
+        return out
+
+    def reasons(self, user_id: str, product_ids: Sequence[str]) -> list[str]:
+        """One sentence per product."""
+        return [e.reason for e in self.explain_all(user_id, product_ids)]
+
+    def _explanation(
+        self, user_id: str, user: int, history: Interactions, row: int, falls: NDArray[np.float32], score: float
+    ) -> Explanation:
+        order = np.argsort(-falls, kind="stable")
+        paths: list[Path] = []
+        for at in order[falls[order] > 0]:
+            path = self._path(user_id, user, int(history.items[at]), row, float(falls[at]))
+            if path is not None:
+                paths.append(path)
+            if len(paths) == self.most:
+                break
+        name = self._name(row)
+        product_id = self.served.snapshot.nodes["Product"].ids.id(row)
+        if not paths:
+            buyers = int(self.served.history.buyers[row])
+            reason = f"{buyers} shoppers bought it" if buyers else "It is new in the shop"
+            return Explanation(user_id, product_id, name, score, "popular", reason, [user_id, product_id], [])
+        best = paths[0]
+        reason = self._sentence(best, history, row)
+        return Explanation(user_id, product_id, name, score, best.kind, reason, best.evidence, paths)
+
+    def _path(self, user_id: str, user: int, own: int, row: int, contribution: float) -> Path | None:
+        """The closest tie between the user's product `own` and `row`, None without one."""
+        nodes = self.served.snapshot.nodes
+        own_id, row_id = nodes["Product"].ids.id(own), nodes["Product"].ids.id(row)
+        others = np.setdiff1d(np.intersect1d(self._buyers(own), self._buyers(row)), [user])
+        shared = len(others)
+        common = (own_id, self._name(own))
+        if own == row:
+            return Path("bought-before", *common, "", "", shared, contribution, [user_id, own_id])
+        category, brand = self._category[row], self._brand[row]
+        if category >= 0 and category == self._category[own]:
+            via = nodes["Category"].ids.id(category)
+            evidence = [user_id, own_id, via, row_id]
+            return Path(
+                "same-category", *common, via, self._label("Category", category), shared, contribution, evidence
+            )
+        if brand >= 0 and brand == self._brand[own] and self._brand_size[brand] <= self._small_brand:
+            via = nodes["Brand"].ids.id(brand)
+            evidence = [user_id, own_id, via, row_id]
+            return Path("same-brand", *common, via, self._label("Brand", brand), shared, contribution, evidence)
+        if shared:
+            evidence = [user_id, own_id, nodes["User"].ids.id(int(others[0])), row_id]
+            return Path("bought-together", *common, "", "", shared, contribution, evidence)
+        return None
+
+    def _sentence(self, path: Path, history: Interactions, row: int) -> str:
+        if path.kind == "bought-before":
+            at = int(np.searchsorted(history.items, row))
+            times, last = int(history.counts[at]), int(history.last[at])
+            when = ""
+            if self.served.bundle.record["split"]["method"] == "time" and last != UNKNOWN:
+                when = f", last on {datetime.fromtimestamp(last / 1e6, UTC):%Y-%m-%d}"
+            return f"You bought it {'once' if times == 1 else f'{times} times'}{when}"
+        if path.kind == "same-category":
+            return f"You bought {path.product_name}, also in {path.via_name}"
+        if path.kind == "same-brand":
+            return f"You bought {path.product_name}, also of {path.via_name}"
+        return f"{path.shared} other shopper{'s' * (path.shared > 1)} bought it and {path.product_name}, as you did"
+
+    def _name(self, row: int) -> str:
+        columns = self.served.snapshot.nodes["Product"].columns
+        title = columns["title"][row].as_py() if "title" in columns.column_names else None
+        return str(title) if title else self.served.snapshot.nodes["Product"].ids.id(row)
+
+    def _label(self, label: str, row: int) -> str:
+        node = self.served.snapshot.nodes[label]
+        name = node.columns["name"][int(row)].as_py() if "name" in node.columns.column_names else None
+        return str(name) if name else node.ids.id(int(row))
+
+    @cached_property
+    def _by_item(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        history = self.served.history
+        order = np.lexsort((history.users, history.items))
+        starts = np.concatenate([[0], np.cumsum(history.buyers)])
+        return starts, history.users[order]
+
+    def _buyers(self, row: int) -> NDArray[np.int64]:
+        starts, users = self._by_item
+        return users[starts[row] : starts[row + 1]]
+
+    @cached_property
+    def _category(self) -> NDArray[np.int64]:
+        return deepest_category(self.served.snapshot)
+
+    @cached_property
+    def _brand(self) -> NDArray[np.int64]:
+        out = np.full(len(self.served.snapshot.nodes["Product"]), -1)
+        table = self.served.snapshot.edges.get(("Product", "MADE_BY", "Brand"))
+        if table is not None and len(table):
+            out[np.asarray(table.src)] = np.asarray(table.dst)
+        return out
+
+    @cached_property
+    def _brand_size(self) -> NDArray[np.int64]:
+        return np.bincount(self._brand[self._brand >= 0], minlength=len(self.served.snapshot.nodes["Brand"]))
+
+    @property
+    def _small_brand(self) -> float:
+        """Most products of a brand that says something: a store brand over a tenth of the shop does not."""
+        return max(20.0, 0.1 * len(self._brand))

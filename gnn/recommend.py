@@ -1,0 +1,239 @@
+"""Serves a bundle: top-k lists for users, and similar products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gnn.align import align, split_like
+from gnn.bundle import Bundle
+from gnn.errors import GnnError
+from gnn.evaluation import make_fused
+from gnn.events import Interactions
+from gnn.fusion import Fused
+from gnn.network_scores import NetworkScores
+from gnn.parts import NETWORK
+from gnn.ranking import MASKED, blocks, top_k
+from gnn.recommender import Fitted
+from gnn.tasks import NEW, NEXT, recommendable
+from gnn.variants import first_of_group, variant_groups
+from kg.snapshot import Snapshot
+
+Repeats = Literal["exclude", "include"]
+COLUMNS = ["user_id", "rank", "product_id", "score"]
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """A bundle over a graph, ready to answer. Users are known by their events in train and valid, never test.
+
+    Attributes:
+        bundle: the model.
+        snapshot: the graph.
+        history: the pairs known.
+        parts: the recommenders in the rows of the graph.
+    """
+
+    bundle: Bundle
+    snapshot: Snapshot
+    history: Interactions
+    parts: dict[str, Fitted]
+
+    @classmethod
+    def load(
+        cls, folder: Path, snapshot: Snapshot, product_vectors: NDArray[np.float32] | None = None
+    ) -> Recommendations:
+        """Read the bundle in `folder` for `snapshot`.
+
+        Args:
+            folder: a bundle.
+            snapshot: the graph; one other than that of training may know other users and products.
+            product_vectors: unit text vectors, shape (n_products, width); needed only on another graph.
+
+        Raises:
+            GnnError: no usable bundle, or it knows none of the products.
+        """
+        bundle = Bundle.load(folder)
+        history = split_like(bundle, snapshot).history("test")
+        return cls(bundle, snapshot, history, align(bundle, snapshot, product_vectors, history))
+
+    @cached_property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Products that may be recommended, shape (n_items,)."""
+        return recommendable(self.snapshot)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Variant group of each product, shape (n_items,)."""
+        return variant_groups(self.snapshot)
+
+    @cached_property
+    def _fused(self) -> dict[str, Fused]:
+        least = self.bundle.config.split.min_buyers
+        reference = np.flatnonzero(self.allowed & (self.history.buyers >= least))
+        return {name: make_fused(self.bundle, self.parts, reference, name) for name in (NEW, NEXT)}
+
+    def scorer(self, repeats: Repeats) -> Fused:
+        """The fused recommender of new products (`exclude`) or of the next purchase (`include`)."""
+        if repeats not in ("exclude", "include"):
+            raise GnnError(f"unknown value {repeats!r}", "--repeats", "use exclude or include")
+        return self._fused[NEXT if repeats == "include" else NEW]
+
+    def user_rows(self, user_ids: Sequence[str] | None) -> tuple[NDArray[np.int64], list[str]]:
+        """Rows of the known ones of `user_ids` (None: all users) in their order, and the unknown ids.
+
+        Raises:
+            GnnError: none of them is known.
+        """
+        ids = self.snapshot.nodes["User"].ids
+        if user_ids is None:
+            return np.arange(len(ids)), []
+        wanted = list(dict.fromkeys(user_ids))
+        rows = ids.rows(wanted)
+        unknown = [w for w, row in zip(wanted, rows, strict=True) if row < 0]
+        if wanted and len(unknown) == len(wanted):
+            some = repr(unknown[0]) + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
+            raise GnnError(f"unknown user {some}", "--user", "see the ids with shopgraph query")
+        return rows[rows >= 0], unknown
+
+    def product_row(self, product_id: str) -> int:
+        """Row of a product.
+
+        Raises:
+            GnnError: it is unknown.
+        """
+        row = self.snapshot.nodes["Product"].ids.row(product_id)
+        if row < 0:
+            raise GnnError(f"unknown product {product_id!r}", "--product", "see the ids with shopgraph query")
+        return row
+
+    def candidate_rows(self, candidates: str | Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the products to choose from, ascending.
+
+        Args:
+            candidates: `all` that may be recommended, `cold` (those of them without events), or product ids.
+
+        Raises:
+            GnnError: an unknown word, or none of the ids may be recommended.
+        """
+        if isinstance(candidates, str):
+            if candidates not in ("all", "cold"):
+                raise GnnError(f"unknown candidates {candidates!r}", "--candidates", "use all, cold or a file of ids")
+            cold = self.history.buyers == 0
+            return np.flatnonzero(self.allowed & cold if candidates == "cold" else self.allowed)
+        rows = self.snapshot.nodes["Product"].ids.rows(list(candidates))
+        rows = np.unique(rows[rows >= 0])
+        rows = rows[self.allowed[rows]]
+        if not len(rows):
+            raise GnnError("none of the candidates may be recommended", "--candidates", "give ids of the graph")
+        return rows
+
+    def recommend(
+        self,
+        user_ids: Sequence[str] | None = None,
+        k: int = 10,
+        repeats: Repeats = "exclude",
+        candidates: str | Sequence[str] = "all",
+    ) -> pd.DataFrame:
+        """Top-k lists.
+
+        Args:
+            user_ids: users; None: all of them. Unknown ones are skipped (`user_rows` counts them).
+            k: longest list; shorter only where candidates run out.
+            repeats: `exclude` leaves out what the user bought, and its variants; `include` predicts the next purchase.
+            candidates: `all`, `cold`, or product ids.
+
+        Returns:
+            Columns user_id, rank (from 1), product_id, score (larger is better; comparable within a user).
+
+        Raises:
+            GnnError: no user is known, k < 1, or unusable candidates.
+        """
+        parts = list(self.stream(user_ids, k, repeats, candidates))
+        return pd.concat(parts, ignore_index=True) if parts else _frame([], [], [], [])
+
+    def stream(
+        self,
+        user_ids: Sequence[str] | None = None,
+        k: int = 10,
+        repeats: Repeats = "exclude",
+        candidates: str | Sequence[str] = "all",
+    ) -> Iterator[pd.DataFrame]:
+        """As `recommend`, one frame per block of users: memory does not grow with their number."""
+        if k < 1:
+            raise GnnError(f"k is {k}", "--k", "ask for one product or more")
+        rows, _ = self.user_rows(user_ids)
+        columns, scorer = self.candidate_rows(candidates), self.scorer(repeats)
+        products, users = self.snapshot.nodes["Product"].ids, self.snapshot.nodes["User"].ids
+        for at in blocks(len(rows), max(1, len(columns)), self.bundle.config.eval.block):
+            lists, scores = self._lists(rows[at], columns, scorer, k)
+            where, place = np.nonzero(lists >= 0)
+            chosen = lists[where, place]
+            yield _frame(users.take(rows[at][where]), place + 1, products.take(columns[chosen]), scores[where, place])
+
+    def _lists(
+        self, users: NDArray[np.int64], columns: NDArray[np.int64], scorer: Fused, k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Columns and scores of the k best of different variant groups, shape (len(users), k) each."""
+        histories = self.history.take(users)
+        scores = scorer.scores_for(histories, columns)
+        groups = self.groups[columns]
+        if scorer.masks_seen:
+            known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)
+            known[histories.users, self.groups[histories.items]] = True
+            scores[known[:, groups]] = MASKED
+        width = min(4 * k, len(columns))
+        while True:
+            best = top_k(scores, width)
+            lists = first_of_group(best, groups, k)
+            if width >= len(columns) or not ((lists[:, -1] < 0) & (best[:, -1] >= 0)).any():
+                break
+            width = min(4 * width, len(columns))
+        if not len(columns):
+            return np.full((len(users), k), -1), np.zeros((len(users), k), np.float32)
+        return lists, np.take_along_axis(scores, np.maximum(lists, 0), 1)
+
+    def similar(self, product_id: str, k: int = 10) -> pd.DataFrame:
+        """Products whose network vectors point the same way, one per variant group, its own group left out.
+
+        Returns:
+            Columns product_id, rank (from 1), similar_id, score (cosine).
+
+        Raises:
+            GnnError: the product is unknown.
+        """
+        row, network = self.product_row(product_id), self.parts[NETWORK]
+        if not isinstance(network, NetworkScores):
+            raise GnnError("the model has no network", "model", "run shopgraph train again")
+        columns = np.flatnonzero(self.allowed & (self.groups != self.groups[row]))
+        cosine = (network.items[columns] @ network.items[row])[None]
+        order = top_k(cosine, len(columns))
+        best = first_of_group(order, self.groups[columns], min(k, len(columns)))[0]
+        best = best[best >= 0]
+        products = self.snapshot.nodes["Product"].ids
+        return pd.DataFrame(
+            {
+                "product_id": product_id,
+                "rank": np.arange(1, len(best) + 1),
+                "similar_id": products.take(columns[best]),
+                "score": cosine[0, best].astype(np.float64),
+            }
+        )
+
+
+def _frame(
+    users: Sequence[str],
+    ranks: NDArray[np.int64] | list[int],
+    products: Sequence[str],
+    scores: NDArray[np.float32] | list[float],
+) -> pd.DataFrame:
+    values = (list(users), np.asarray(ranks, np.int64), list(products), np.asarray(scores, np.float64))
+    frame = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+    return frame.astype({"user_id": "str", "product_id": "str"})

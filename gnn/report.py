@@ -1,0 +1,52 @@
+"""An evaluation as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLES = {
+    "popularity": "popularity",
+    "own-repeats": "own repeats",
+    "item-knn": "item-kNN",
+    "ease": "EASE",
+    "network": "graph network alone",
+    "fused": "fused (recommended)",
+    "recs": "the file",
+}
+SHOWN = ("recall", "ndcg", "hit_rate", "mrr")
+
+
+def table(result: Mapping[str, Any], task: str, k: int | None = None) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, one recommender a row: each metric at k with its interval, AUC, coverage, fused minus it.
+
+    Args:
+        result: what `evaluate` or `evaluate_recs` returned.
+        task: a key of `result["tasks"]`.
+        k: cut-off; None: the largest evaluated.
+    """
+    k = max(result["k"]) if k is None else k
+    part = result["tasks"][task]
+    header = ["recommender", *(f"{name}@{k}" for name in SHOWN), "AUC", f"coverage@{max(result['k'])}"]
+    header += [f"fused minus it, ndcg@{k}"] if part["differences"] else []
+    rows = []
+    for name, found in part["recommenders"].items():
+        metrics = found["metrics"]
+        row = [TITLES.get(name, name), *(interval(metrics.get(f"{m}@{k}")) for m in SHOWN)]
+        row += [_mean(metrics.get("auc")), f"{found['lists']['coverage']:.3f}"]
+        if part["differences"]:
+            row.append(interval(part["differences"].get(name, {}).get(f"ndcg@{k}"), signed=True))
+        rows.append(row)
+    return header, rows
+
+
+def interval(value: Mapping[str, float] | None, *, signed: bool = False) -> str:
+    """`mean [low, high]`, empty without a value."""
+    if not value or value["mean"] != value["mean"]:
+        return ""
+    sign = "+" if signed else ""
+    return f"{value['mean']:{sign}.4f} [{value['low']:{sign}.4f}, {value['high']:{sign}.4f}]"
+
+
+def _mean(value: Mapping[str, float] | None) -> str:
+    return "" if not value or value["mean"] != value["mean"] else f"{value['mean']:.3f}"

@@ -1,0 +1,121 @@
+"""The build's ledger in Neo4j: one `Batch` node for the build, and one per batch written with its rows."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+import neo4j
+
+from kg.errors import GraphError
+from kg.neo4j_store.batches import BATCH_ROWS, Batch
+from kg.schema import Type
+from kg.stores import GraphFiles
+
+BUILD_ID = "build"
+"""Id of the build's own node; those of batches are `FILE#NUMBER`."""
+
+EdgeKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class BuildState:
+    """What the ledger says of the graph.
+
+    Attributes:
+        build: fingerprint of the graph files.
+        state: loading, complete or deleting.
+        counter: differs for every build that wrote.
+        batch_rows: rows per batch; batches of another size cannot be resumed.
+        labels: property types per label.
+        patterns: property types per (source, type, target).
+        counts: nodes per label when complete.
+    """
+
+    build: str
+    state: str
+    counter: str
+    batch_rows: int
+    labels: dict[str, dict[str, Type]]
+    patterns: dict[EdgeKey, dict[str, Type]]
+    counts: dict[str, int]
+
+
+def read_state(tx: neo4j.ManagedTransaction) -> BuildState | None:
+    """The build that the database holds, None where no build wrote to it."""
+    record = tx.run("MATCH (b:Batch {id: $id}) WHERE b.schema IS NOT NULL RETURN b", id=BUILD_ID).single()
+    if record is None:
+        return None
+    node = record["b"]
+    schema: dict[str, Any] = json.loads(node["schema"])
+    labels = {label: _types(properties) for label, properties in schema["labels"].items()}
+    patterns = {(s, t, e): _types(properties) for s, t, e, properties in schema["patterns"]}
+    return BuildState(
+        node["build"], node["state"], node["counter"], schema["batch_rows"], labels, patterns, schema["counts"]
+    )
+
+
+def begin(tx: neo4j.ManagedTransaction, graph: GraphFiles) -> None:
+    """Write the build's node in state loading."""
+    schema = {
+        "batch_rows": BATCH_ROWS,
+        "labels": {n.label: _names(n.properties) for n in graph.nodes},
+        "patterns": [[e.source, e.type, e.target, _names(e.properties)] for e in graph.edges],
+        "counts": {n.label: n.rows for n in graph.nodes},
+    }
+    tx.run(
+        "MERGE (b:Batch {id: $id}) SET b.build = $build, b.state = 'loading', b.rows = $rows, b.counter = $counter, "
+        "b.schema = $schema, b.created = datetime()",
+        id=BUILD_ID,
+        build=graph.fingerprint,
+        rows=graph.rows,
+        counter=uuid.uuid4().hex,
+        schema=json.dumps(schema),
+    ).consume()
+
+
+def set_state(tx: neo4j.ManagedTransaction, state: str) -> None:
+    """Put the build into another state; its counter moves."""
+    tx.run(
+        "MATCH (b:Batch {id: $id}) SET b.state = $state, b.counter = $counter",
+        id=BUILD_ID,
+        state=state,
+        counter=uuid.uuid4().hex,
+    ).consume()
+
+
+def written(tx: neo4j.ManagedTransaction, build: str) -> frozenset[str]:
+    """Ids of the batches of `build` that were written."""
+    found = tx.run("MATCH (b:Batch {build: $build}) WHERE b.id <> $id RETURN b.id AS id", build=build, id=BUILD_ID)
+    return frozenset(record["id"] for record in found)
+
+
+def write(tx: neo4j.ManagedTransaction, build: str, batch: Batch) -> None:
+    """Write a batch and its ledger node in one transaction.
+
+    The unique id of the ledger node refuses a batch that was written already.
+
+    Raises:
+        GraphError: a relationship of the batch has an end that is no node.
+    """
+    tx.run(
+        "CREATE (:Batch {id: $id, build: $build, state: 'complete', rows: $rows, created: datetime()})",
+        id=batch.id,
+        build=build,
+        rows=batch.rows,
+    ).consume()
+    counters = tx.run(cast("LiteralString", batch.statement), batch.parameters).consume().counters
+    created = counters.relationships_created or counters.nodes_created
+    if created != batch.rows:
+        what = f"{batch.rows - created:,} of {batch.rows:,} rows did not find both of their ends"
+        raise GraphError(what, batch.id, "something else changes this database; build again when it has ended")
+
+
+def _names(properties: Any) -> dict[str, str]:
+    return {name: kind.value for name, kind in properties.items()}
+
+
+def _types(properties: dict[str, str]) -> dict[str, Type]:
+    return {name: Type(value) for name, value in properties.items()}

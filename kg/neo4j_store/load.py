@@ -1,0 +1,181 @@
+"""Loads graph files into Neo4j: constraints, then batches with their ledger, then the check of the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import LiteralString, cast
+
+import neo4j
+from neo4j.exceptions import ConstraintError
+
+from ingest.progress import Progress, Station
+from kg.errors import GraphError
+from kg.neo4j_store import ledger
+from kg.neo4j_store.batches import BATCH_ROWS, Batch, batch_ids, edge_batches, node_batches
+from kg.neo4j_store.ledger import BuildState
+from kg.schema import LABELS, LEDGER_LABELS, RELATIONSHIPS
+from kg.stores import GraphFiles
+
+WORKERS = 2
+"""Transactions at a time: one is put together or sent while the server works on the other."""
+
+_DELETE_ROWS = 20_000
+_INDEXES = (
+    "CREATE FULLTEXT INDEX shopgraph_product_text IF NOT EXISTS FOR (n:Product) ON EACH [n.title, n.description]",
+    "CREATE INDEX shopgraph_brand_name IF NOT EXISTS FOR (n:Brand) ON (n.name)",
+    "CREATE INDEX shopgraph_category_name IF NOT EXISTS FOR (n:Category) ON (n.name)",
+    "CREATE INDEX shopgraph_order_day IF NOT EXISTS FOR (n:Order) ON (n.day)",
+)
+"""What analysts look things up by. Relationships get none: an index of 1.5 million would slow every load."""
+
+
+class Loading:
+    """One load of graph files into the database of a session.
+
+    Args:
+        driver: connected.
+        database: its name, None for the account's home database.
+        url: for messages.
+    """
+
+    def __init__(self, driver: neo4j.Driver, database: str | None, url: str) -> None:
+        self._driver, self._database, self._url = driver, database, url
+
+    def run(self, graph: GraphFiles, progress: Progress) -> bool:
+        """Make the database hold `graph`; False when it did already.
+
+        Raises:
+            GraphError: it holds nodes of others, or in the end other counts than the files.
+        """
+        with self._session() as session:
+            state = session.execute_read(ledger.read_state)
+            if state and (state.build, state.state) == (graph.fingerprint, "complete"):
+                return False
+            self._refuse_foreign(session, state)
+            if state and not _can_resume(state, graph):
+                self._wipe(session, progress)
+                state = None
+            for label in LABELS:
+                _run(
+                    session,
+                    f"CREATE CONSTRAINT shopgraph_{label.lower()}_id IF NOT EXISTS "
+                    f"FOR (n:`{label}`) REQUIRE n.id IS UNIQUE",
+                )
+            if state is None:
+                session.execute_write(ledger.begin, graph)
+            done = session.execute_read(ledger.written, graph.fingerprint)
+        self._write_batches(graph, done, progress)
+        with self._session() as session:
+            self._check_counts(session, graph)
+            for index in _INDEXES:
+                _run(session, index)
+            _run(session, "CALL db.awaitIndexes(300)")
+            session.execute_write(ledger.set_state, "complete")
+        return True
+
+    def _session(self) -> neo4j.Session:
+        return self._driver.session(database=self._database)
+
+    def _refuse_foreign(self, session: neo4j.Session, state: BuildState | None) -> None:
+        """Refuse a database with nodes of our labels that no build of ours wrote: they would be lost."""
+        for label in LABELS:
+            allowed = 0
+            if state is not None:
+                if state.state != "complete" or label in LEDGER_LABELS:
+                    continue
+                allowed = state.counts.get(label, 0)
+            found = _count(session, f"MATCH (n:`{label}`) RETURN count(n) AS n")
+            if found > allowed:
+                raise GraphError(
+                    f"the database holds {found - allowed:,} {label} nodes that shopgraph did not write",
+                    self._url,
+                    "name an empty database in NEO4J_DATABASE or another server, or remove those nodes yourself",
+                )
+
+    def _wipe(self, session: neo4j.Session, progress: Progress) -> None:
+        """Delete the graph of another build, and the ledger's build node last; other labels are left alone."""
+        session.execute_write(ledger.set_state, "deleting")
+        rows = f"IN TRANSACTIONS OF {_DELETE_ROWS} ROWS"
+        pairs = [(s, r.name, t) for r in RELATIONSHIPS.values() for s, t in r.endpoints]
+        with progress.station("remove old graph", total=len(pairs) + len(LABELS), unit="tables") as station:
+            for source, name, target in pairs:
+                _run(session, f"MATCH (:`{source}`)-[r:`{name}`]->(:`{target}`) CALL (r) {{ DELETE r }} {rows}")
+                station.advance()
+            for label in LABELS:
+                keep = f"WHERE n.id <> '{ledger.BUILD_ID}' " if label == "Batch" else ""
+                _run(session, f"MATCH (n:`{label}`) {keep}CALL (n) {{ DETACH DELETE n }} {rows}")
+                station.advance()
+        _run(session, f"MATCH (n:Batch {{id: '{ledger.BUILD_ID}'}}) DELETE n")
+
+    def _write_batches(self, graph: GraphFiles, done: frozenset[str], progress: Progress) -> None:
+        nodes = (batch for file in graph.nodes for batch in node_batches(file, done))
+        edges = (batch for file in graph.edges for batch in edge_batches(file, done))
+        with progress.station("load graph", total=graph.rows, unit="rows") as station:
+            station.advance(_rows_done(graph, done))
+            for batches in (nodes, edges):  # every node is there before the first relationship
+                self._write_all(graph.fingerprint, batches, station)
+
+    def _write_all(self, build: str, batches: Iterator[Batch], station: Station) -> None:
+        """Keep `WORKERS` transactions under way, and no more than one batch waiting for each."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            running: set[Future[int]] = set()
+            try:
+                for batch in batches:
+                    running.add(pool.submit(self._write, build, batch))
+                    if len(running) >= 2 * WORKERS:
+                        running = _advance(running, station)
+                while running:
+                    running = _advance(running, station)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _write(self, build: str, batch: Batch) -> int:
+        with self._session() as session:
+            try:
+                session.execute_write(ledger.write, build, batch)
+            except ConstraintError:
+                # the commit of an earlier attempt went through and only its answer was lost
+                if batch.id not in session.execute_read(ledger.written, build):
+                    raise
+        return batch.rows
+
+    def _check_counts(self, session: neo4j.Session, graph: GraphFiles) -> None:
+        queries = {n.label: (f"MATCH (n:`{n.label}`) RETURN count(n) AS n", n.rows) for n in graph.nodes}
+        for e in graph.edges:
+            match = f"MATCH (:`{e.source}`)-[r:`{e.type}`]->(:`{e.target}`) RETURN count(r) AS n"
+            queries[f"{e.source}-{e.type}-{e.target}"] = (match, e.rows)
+        for name, (query, rows) in queries.items():
+            found = rows if name in LEDGER_LABELS else _count(session, query)
+            if found != rows:
+                remedy = "run the build again; if it stays so, something else writes to this database"
+                raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", self._url, remedy)
+
+
+def _can_resume(state: BuildState, graph: GraphFiles) -> bool:
+    wanted = (graph.fingerprint, "loading", BATCH_ROWS)
+    return (state.build, state.state, state.batch_rows) == wanted
+
+
+def _rows_done(graph: GraphFiles, done: frozenset[str]) -> int:
+    total = 0
+    for file in (*graph.nodes, *graph.edges):
+        ids = batch_ids(file)
+        total += sum(min(BATCH_ROWS, file.rows - n * BATCH_ROWS) for n, one in enumerate(ids) if one in done)
+    return total
+
+
+def _advance(running: set[Future[int]], station: Station) -> set[Future[int]]:
+    finished, rest = wait(running, return_when=FIRST_COMPLETED)
+    for future in finished:
+        station.advance(future.result())
+    return rest
+
+
+def _count(session: neo4j.Session, query: str) -> int:
+    record = session.run(cast("LiteralString", query)).single(strict=True)
+    return int(record["n"])
+
+
+def _run(session: neo4j.Session, statement: str) -> None:
+    session.run(cast("LiteralString", statement)).consume()

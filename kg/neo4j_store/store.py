@@ -1,0 +1,174 @@
+"""The Neo4j store: a server reached over Bolt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+
+import neo4j
+import pyarrow as pa
+from neo4j.exceptions import ClientError, Neo4jError
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.neo4j_store import ledger, read
+from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, open_driver
+from kg.neo4j_store.credentials import find_credentials
+from kg.neo4j_store.ledger import BuildState
+from kg.neo4j_store.load import Loading
+from kg.neo4j_store.values import parameter, plain
+from kg.schema import LABELS, RELATIONSHIPS, Type
+from kg.stores import Capabilities, GraphFiles, Rows
+
+
+class Neo4jStore:
+    """A Neo4j 5.26 server; the credentials come from NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE.
+
+    Args:
+        url: neo4j://, bolt:// or one of their encrypted forms.
+
+    Raises:
+        GraphError: the server is down, the login fails, or the database does not exist.
+    """
+
+    capabilities = Capabilities(vector_index=True, full_text=True, server_transactions=True, roles=False)
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._credentials = find_credentials(url)
+        self._driver = open_driver(url, self._credentials)
+        try:
+            check_login(self._driver, url, self._credentials)
+        except GraphError:
+            self._driver.close()
+            raise
+
+    def load(self, graph: GraphFiles, progress: Progress) -> bool:
+        """Make the database hold exactly `graph`; False when it did already. A load that was killed is resumed.
+
+        Raises:
+            GraphError: the database holds nodes of others under our labels, the counts differ in the end, or the
+                server fails.
+        """
+        with self._errors():
+            return Loading(self._driver, self._credentials.database, self.url).run(graph, progress)
+
+    def built(self) -> str | None:
+        """Fingerprint of the graph that was loaded completely, None without one."""
+        state = self._state()
+        return state.build if state and state.state == "complete" else None
+
+    def labels(self) -> dict[str, dict[str, Type]]:
+        """Property types (but `id`) per label, as the build recorded them."""
+        return self._known().labels
+
+    def patterns(self) -> dict[tuple[str, str, str], dict[str, Type]]:
+        """Property types per (source label, type, target label), as the build recorded them."""
+        return self._known().patterns
+
+    def counts(self) -> dict[str, int]:
+        """Nodes per label and relationships per type of the schema."""
+        queries = {label: f"MATCH (n:`{label}`) RETURN count(n) AS n" for label in LABELS}
+        queries |= {name: f"MATCH ()-[r:`{name}`]->() RETURN count(r) AS n" for name in RELATIONSHIPS}
+        with self._errors(), self._session() as session:
+            return {name: int(session.execute_read(_single, query)["n"]) for name, query in queries.items()}
+
+    def nodes(self, label: str, properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `id` and the properties."""
+        kinds = self.labels().get(label)
+        if kinds is None:
+            raise GraphError(f"unknown label {label!r}", self.url, "see the graph schema in the documentation")
+        with self._errors(), self._session() as session:
+            yield from read.nodes(session, label, {p: kinds[p] for p in properties})
+
+    def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Batches of `source`, `target` and the properties."""
+        kinds = self.patterns().get(key)
+        if kinds is None:
+            raise GraphError(f"unknown pattern {'-'.join(key)}", self.url, "see the graph schema in the documentation")
+        with self._errors(), self._session() as session:
+            yield from read.relationships(session, key, {p: kinds[p] for p in properties})
+
+    def build_counter(self) -> str:
+        """Moves with every build that writes."""
+        with self._errors(), self._session() as session:
+            state = session.execute_read(ledger.read_state)
+            batches = session.execute_read(_single, "MATCH (b:Batch) RETURN count(b) AS n")["n"]
+        return f"{state.counter if state else ''}-{batches}"
+
+    def run(
+        self, cypher: str, parameters: Mapping[str, Any], *, timeout_s: float = 60.0, max_rows: int = 10_000
+    ) -> Rows:
+        """Run one statement in READ access mode, in a transaction that is rolled back.
+
+        Raises:
+            GraphError: the statement is wrong, would write, or takes longer than `timeout_s`.
+        """
+        values = {name: parameter(value) for name, value in parameters.items()}
+        try:
+            with (
+                self._session() as session,
+                session.begin_transaction(timeout=timeout_s) as transaction,
+            ):
+                result = transaction.run(cast("LiteralString", cypher), values)
+                columns = list(result.keys())
+                records = result.fetch(max_rows + 1)
+                transaction.rollback()
+        except ClientError as error:
+            raise self._query_error(error, timeout_s) from error
+        except NEO4J_ERRORS as error:
+            if isinstance(error, Neo4jError) and "Terminated" in (error.code or ""):
+                raise self._query_error(error, timeout_s) from error
+            raise explain(error, self.url, self._credentials) from error
+        rows = [[plain(value) for value in record.values()] for record in records[:max_rows]]
+        return Rows(columns, rows, truncated=len(records) > max_rows)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._driver.close()
+
+    def __enter__(self) -> Neo4jStore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _session(self) -> neo4j.Session:
+        return self._driver.session(
+            database=self._credentials.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=read.FETCH_ROWS
+        )
+
+    def _state(self) -> BuildState | None:
+        with self._errors(), self._session() as session:
+            return session.execute_read(ledger.read_state)
+
+    def _known(self) -> BuildState:
+        state = self._state()
+        if state is None or state.state != "complete":
+            what = "there is no graph" if state is None else "the graph was not loaded completely"
+            raise GraphError(what, self.url, "run shopgraph graph-build")
+        return state
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn what the driver raises into a `GraphError`."""
+        try:
+            yield
+        except NEO4J_ERRORS as error:
+            raise explain(error, self.url, self._credentials) from error
+
+    def _query_error(self, error: Neo4jError, timeout_s: float) -> GraphError:
+        code = error.code or ""
+        if "TransactionTimedOut" in code or "Terminated" in code:
+            what = f"the query took longer than {timeout_s:g} s"
+            return GraphError(what, "query", "narrow it, or raise the time limit")
+        if code.endswith("Statement.AccessMode"):
+            return GraphError("the query would write", "query", "only reading is allowed here")
+        if code.startswith("Neo.ClientError.Statement"):
+            return GraphError(" ".join((error.message or "").split()), "query", "see shopgraph query --list for examples")
+        return explain(error, self.url, self._credentials)
+
+
+def _single(tx: neo4j.ManagedTransaction, query: str) -> neo4j.Record:
+    return tx.run(cast("LiteralString", query)).single(strict=True)
