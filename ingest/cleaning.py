@@ -9,11 +9,11 @@ from pathlib import Path
 import duckdb
 
 from ingest.accounts import with_users
-from ingest.columns import ROW_TIME, BoundColumn, bind
+from ingest.columns import ROW_TIME, BoundColumn, bind, iso_name, word_name
 from ingest.contract import TABLES, Kind
 from ingest.names import identifier, literal
 from ingest.rules import Rule, RuleContext, rules_of
-from ingest.staging import LINE_BITS, StagedTable
+from ingest.staging import LINE_BITS, StagedTable, without_statistics
 
 CONTENT_ID_LENGTH = 20
 """Hexadecimal digits of an event id made from the row's content."""
@@ -60,18 +60,23 @@ def clean_table(
     mends = [(rule, c.name, predicate) for c in columns for rule, predicate in c.mends.items()]
     flags = [f"({predicate}) AS __mend{i}" for i, (_, _, predicate) in enumerate(mends)]
     timed = next((c for c in columns if c.name == ROW_TIME and not c.extra and c.raw != "NULL"), None)
-    given = [f"sg_word({timed.raw}) IS NOT NULL AS __time_given"] if timed else []
+    given = (
+        [f"{word_name(ROW_TIME) if timed.word else f'sg_known({timed.raw})'} IS NOT NULL AS __time_given"]
+        if timed
+        else []
+    )
     values = [f"{_event_value(staged, c)} AS {identifier(c.name)}" for c in columns]
-    inner = f"SELECT __ord, __ragged, {', '.join([*flags, *given, *values])} FROM {identifier(staged.relation)}"
+    inner = f"SELECT __ord, __ragged, {', '.join([*flags, *given, *values])} FROM ({_with_words(staged, columns)})"
     if spec.name == "events":
         inner = _with_user_and_id(inner, columns, accounts)
     cases = " ".join(f"WHEN {rule.predicate} THEN {i}" for i, rule in enumerate(rules))
     kept = [*(f"__mend{i}" for i in range(len(mends))), *(identifier(c.name) for c in columns)]
     relation = f"clean_{staged.name}"
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {relation} AS SELECT __ord, CAST(CASE {cases} END AS TINYINT) AS __rule, "
-        f"{', '.join(kept)} FROM ({inner})"
-    )
+    with without_statistics(connection):
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {relation} AS SELECT __ord, CAST(CASE {cases} END AS TINYINT) AS __rule, "
+            f"{', '.join(kept)} FROM ({inner})"
+        )
     failed = connection.execute(f"SELECT __rule, count(*) FROM {relation} GROUP BY __rule").fetchall()
     counts = {rule: int(n) for rule, n in failed}
     return CleanedTable(
@@ -83,6 +88,14 @@ def clean_table(
         dict(sorted((r, n) for r, n in counts.items() if r is not None)),
         _mended(connection, relation, [(rule, name) for rule, name, _ in mends]),
     )
+
+
+def _with_words(staged: StagedTable, columns: Sequence[BoundColumn]) -> str:
+    """The staged rows with the words that the clean values are made of, and times in their ISO form."""
+    words = [f"{c.word} AS {word_name(c.name)}" for c in columns if c.word]
+    times = [f"sg_iso({word_name(c.name)}) AS {iso_name(c.name)}" for c in columns if c.word and c.kind is Kind.TIME]
+    statement = f"SELECT {', '.join(['*', *words])} FROM {identifier(staged.relation)}"
+    return f"SELECT *, {', '.join(times)} FROM ({statement})" if times else statement
 
 
 def _event_value(staged: StagedTable, column: BoundColumn) -> str:
@@ -139,11 +152,13 @@ def write_quarantine(
     values = " ".join(f"WHEN {i} THEN {raw[r.column]}" for i, r in enumerate(cleaned.rules) if r.column)
     pairs = ", ".join(f"{literal(c.source)}, s.{identifier(c.sql)}" for c in staged.columns)
     row = f"coalesce(s.__ragged, CAST(json_object({pairs}) AS VARCHAR))"
-    connection.execute(
-        f"COPY (SELECT CASE s.__ord >> {LINE_BITS} {files} END AS source_file, s.__ord & {mask} AS line, "
-        f'CASE __rule {names} END AS rule, CAST(CASE __rule {at_fault} END AS VARCHAR) AS "column", '
-        f'CAST(CASE __rule {values} END AS VARCHAR) AS value, {row} AS "row" '
-        f"FROM {identifier(staged.relation)} s "
-        f"JOIN (SELECT __ord, __rule FROM {cleaned.relation} WHERE __rule IS NOT NULL) USING (__ord) "
-        f"ORDER BY s.__ord) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
-    )
+    at_fault_rows = f"SELECT __ord, __rule FROM {cleaned.relation} WHERE __rule IS NOT NULL"
+    source = identifier(staged.relation) if cleaned.quarantined else f"(FROM {identifier(staged.relation)} LIMIT 0)"
+    with without_statistics(connection):
+        connection.execute(
+            f"COPY (SELECT CASE s.__ord >> {LINE_BITS} {files} END AS source_file, s.__ord & {mask} AS line, "
+            f'CASE __rule {names} END AS rule, CAST(CASE __rule {at_fault} END AS VARCHAR) AS "column", '
+            f'CAST(CASE __rule {values} END AS VARCHAR) AS value, {row} AS "row" '
+            f"FROM {source} s JOIN ({at_fault_rows}) USING (__ord) ORDER BY s.__ord) "
+            f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )

@@ -10,6 +10,7 @@ import duckdb
 from ingest.contract import Column, Kind, TableSpec
 from ingest.errors import IngestError
 from ingest.names import extra_names, identifier, literal
+from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, raw_text
 from ingest.staging import StagedColumn, StagedTable
 from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
 
@@ -24,15 +25,11 @@ SQL_TYPES = {
 FREE_TEXT = frozenset({"text", "query"})
 """What people wrote themselves: words such as `none` are no missing values there."""
 
+PATHS = frozenset({"category"})
+"""Text that names things by path: read like ids."""
+
 ROW_TIME = "time"
 """The column whose failure to parse costs the row; other times are mended."""
-
-_WHOLE = frozenset(f"{u}{size}INT" for u in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")) | {
-    "INTEGER",
-    "UINTEGER",
-}
-_FITS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
-_NATIVE = {"FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN}
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,12 @@ class BoundColumn:
         name: clean name.
         kind: what it holds.
         raw: SQL of the source value as text, `NULL` where the source has no such column.
-        value: SQL of the clean value.
-        mends: rule -> SQL predicate that holds where the field is mended by that rule.
+        value: SQL of the clean value, over the column `word_name` where there is a word, and `iso_name` of a time.
+        mends: rule -> SQL predicate, over the same, that holds where the field is mended by that rule.
         source: name in the source; None where it has none.
         extra: whether it is outside the contract.
+        word: SQL of the raw text trimmed, tidied and null if missing, which value and mends are made of; it is
+            computed once per row, as macros that use their argument twice would compute it many times.
     """
 
     name: str
@@ -56,6 +55,7 @@ class BoundColumn:
     mends: Mapping[str, str]
     source: str | None = None
     extra: bool = False
+    word: str | None = None
 
     @property
     def typed_null(self) -> str:
@@ -145,47 +145,32 @@ def _bound(staged: StagedTable, column: Column, source: StagedColumn, *, extra: 
     return _from_native(staged, column, raw, source, extra)
 
 
-def native_kind(sql_type: str) -> Kind | None:
-    """Kind of a typed source column; None where its values are read as text."""
-    if sql_type in _WHOLE:
-        return Kind.INTEGER
-    if sql_type.startswith("DECIMAL"):
-        return Kind.FLOAT
-    if sql_type.startswith(("TIMESTAMP", "DATE")):
-        return Kind.TIME
-    return _NATIVE.get(sql_type)
+def word_name(column: str) -> str:
+    """SQL name of the word of a column (see `BoundColumn.word`)."""
+    return identifier(f"__word_{column}")
 
 
-def raw_text(column: StagedColumn) -> str:
-    """SQL of a source value as text; whole floating numbers lose their `.0`, since pandas writes ids with gaps so."""
-    name = identifier(column.sql)
-    kind = native_kind(column.type)
-    if column.type == "VARCHAR":
-        return name
-    if column.type == "BLOB":
-        return f"coalesce(TRY(decode({name})), hex({name}))"
-    if column.type in ("FLOAT", "DOUBLE"):
-        return f"coalesce(CAST(sg_whole(CAST({name} AS DOUBLE)) AS VARCHAR), CAST({name} AS VARCHAR))"
-    if kind is not None or column.type == "UUID" or column.type.startswith("ENUM"):
-        return f"CAST({name} AS VARCHAR)"
-    return f"CAST(to_json({name}) AS VARCHAR)"
+def iso_name(column: str) -> str:
+    """SQL name of the word of a time column in extended ISO form."""
+    return identifier(f"__iso_{column}")
 
 
 def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:
     if column.kind in (Kind.ID, Kind.TEXT):
         return _text(staged, column, raw, source, extra)
-    word = f"sg_word({raw})"
+    word = word_name(column.name)
     factor = repr(staged.mapping.units.get(column.name, 1.0))
     value = {
         Kind.FLOAT: f"sg_finite(sg_float({word}) * {factor})",
         Kind.INTEGER: f"sg_integer({word})" if factor == "1.0" else f"sg_whole(sg_float({word}) * {factor})",
         Kind.BOOLEAN: f"sg_boolean({word})",
-        Kind.TIME: f"sg_time({word}, {literal(staged.mapping.time_zone)}, {factor})",
+        Kind.TIME: f"sg_time({word}, {iso_name(column.name)}, {literal(staged.mapping.time_zone)}, {factor})",
     }[column.kind]
     mends = _text_mends(staged, raw, source)
     if column.name != ROW_TIME or extra:
         mends["wrong_type"] = f"{word} IS NOT NULL AND {value} IS NULL"
-    return BoundColumn(column.name, column.kind, raw, value, mends, source.source if source else None, extra)
+    name = source.source if source else None
+    return BoundColumn(column.name, column.kind, raw, value, mends, name, extra, f"sg_word({raw})")
 
 
 def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:
@@ -195,23 +180,16 @@ def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | 
     if kind is not None or (source and source.clean):
         value = f"sg_known({raw})" if kind is Kind.FLOAT else raw
         return BoundColumn(column.name, column.kind, raw, value, {}, name, extra)
+    word = word_name(column.name)
     mends = _text_mends(staged, raw, source)
     if column.kind is Kind.ID and not extra:
-        long = f"strlen(sg_id({raw})) > {MAX_ID_BYTES}"
-        return BoundColumn(
-            column.name,
-            Kind.ID,
-            raw,
-            f"CASE WHEN {long} THEN NULL ELSE sg_id({raw}) END",
-            {**mends, "too_long": long},
-            name,
-        )
-    words = column.name == "category" or not (extra or column.name in FREE_TEXT)
-    clean = (
-        f"sg_id({raw})" if column.name == "category" else f"sg_word({raw})" if words else f"nullif(sg_tidy({raw}), '')"
-    )
-    mends["too_long"] = f"strlen({clean}) > {MAX_TEXT_BYTES}"
-    return BoundColumn(column.name, column.kind, raw, f"sg_cut({clean})", mends, name, extra)
+        mends["too_long"] = f"strlen({word}) > {MAX_ID_BYTES}"
+        value = f"CASE WHEN strlen({word}) <= {MAX_ID_BYTES} THEN {word} END"
+        return BoundColumn(column.name, Kind.ID, raw, value, mends, name, False, f"sg_id({raw})")
+    tidied = f"nullif(sg_tidy({raw}), '')" if extra or column.name in FREE_TEXT else f"sg_word({raw})"
+    mends["too_long"] = f"strlen({word}) > {MAX_TEXT_BYTES}"
+    clean = f"sg_id({raw})" if column.name in PATHS else tidied
+    return BoundColumn(column.name, column.kind, raw, f"sg_cut({word})", mends, name, extra, clean)
 
 
 def _text_mends(staged: StagedTable, raw: str, source: StagedColumn | None) -> dict[str, str]:
@@ -242,7 +220,7 @@ def _from_native(staged: StagedTable, column: Column, raw: str, source: StagedCo
     given = f"{name} IS NOT NULL" + (f" AND NOT isnan({name})" if source.type in ("FLOAT", "DOUBLE") else "")
     costs_row = column.name == ROW_TIME and not extra
     always_fits = have is column.kind is Kind.BOOLEAN or (
-        value == f"TRY_CAST({name} AS BIGINT)" and source.type in _FITS
+        value == f"TRY_CAST({name} AS BIGINT)" and source.type in EXACT_INTEGERS
     )
     mends = {} if costs_row or always_fits else {"wrong_type": f"{given} AND ({value}) IS NULL"}
     typed = f"CAST({value} AS {SQL_TYPES[column.kind]})"
@@ -255,32 +233,3 @@ def _native_time(name: str, sql_type: str, zone: str) -> str:
     plain = f"CAST({name} AS TIMESTAMP)"
     moved = f"CAST({plain} AS TIMESTAMPTZ)" if zone == "UTC" else f"timezone({literal(zone)}, {plain})"
     return f"CASE WHEN isfinite({plain}) THEN {moved} END"
-
-
-def infer_kinds(
-    connection: duckdb.DuckDBPyConnection, staged: StagedTable, columns: list[StagedColumn]
-) -> dict[str, Kind]:
-    """Kinds of extra columns: a typed source's own; of text the narrowest of truth value, integer, number, time.
-
-    A column with a number that has leading zeros stays text, as do codes like 12E4 and strings of a typed source.
-    """
-    kinds = {c.source: native_kind(c.type) or Kind.TEXT for c in columns}
-    open_columns = [c for c in columns if c.textual]
-    if not open_columns:
-        return kinds
-    tests = {
-        Kind.BOOLEAN: "lower({w}) IN ('true', 'false')",
-        Kind.INTEGER: "regexp_full_match({w}, '-?(0|[1-9][0-9]*)') AND TRY_CAST({w} AS BIGINT) IS NOT NULL",
-        Kind.FLOAT: "NOT regexp_matches({w}, '^[+-]?0[0-9]|[eE][0-9]') AND sg_float({w}) IS NOT NULL",
-        Kind.TIME: f"sg_instant(sg_iso({{w}}), {literal(staged.mapping.time_zone)}) IS NOT NULL"
-        " AND NOT regexp_full_match({w}, '[0-9]+')",
-    }
-    words = [f"sg_word({identifier(c.sql)})" for c in open_columns]
-    selected = ", ".join(
-        f"bool_and({test.format(w=w)}) FILTER ({w} IS NOT NULL)" for w in words for test in tests.values()
-    )
-    found = connection.execute(f"SELECT {selected} FROM {identifier(staged.relation)}").fetchone() or ()
-    for i, column in enumerate(open_columns):
-        holds = found[i * len(tests) : (i + 1) * len(tests)]
-        kinds[column.source] = next((k for k, h in zip(tests, holds, strict=True) if h), Kind.TEXT)
-    return kinds

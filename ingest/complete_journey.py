@@ -95,7 +95,7 @@ class CompleteJourney:
 
     def described(self) -> dict[str, Any]:
         """What the clean tables depend on beside the files."""
-        return {"package": f"{DISTRIBUTION} {self.version}", "recommendable": _recommendable()["version"]}
+        return {"package": f"{DISTRIBUTION} {self.version}", "recommendable": _recommendable()}
 
     def rows(self, table: str) -> int | None:
         """Rows of a table's files."""

@@ -11,7 +11,7 @@ from ingest.contract import EVENTS, TableSpec
 from ingest.names import identifier, literal
 
 EXPLANATIONS = {
-    "ragged_row": "more or fewer fields than the header has, a quote that is left open, or a line that is no JSON object",
+    "ragged_row": "more or fewer fields than the header has, a quote left open, or a line that is no JSON object",
     "missing_key": "a column without which the row means nothing is empty or a word such as null, none, nan, n/a",
     "unknown_event": "the event is none of the contract's; map it with event_values in mapping.toml",
     "dangling_product": 'the product is not in the products table; set dangling = "create" to create it',

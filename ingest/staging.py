@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,9 +105,21 @@ def connect(scratch: Path, threads: int, memory_limit: str) -> duckdb.DuckDBPyCo
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
-    # The minimum and maximum that Parquet keeps of a column leave out NaN; the optimiser concludes that there is none.
-    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
     return connection
+
+
+@contextmanager
+def without_statistics(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Within it, the statistics of Parquet files are not believed.
+
+    The minimum and maximum of a column leave out NaN, and the optimiser concludes that the column has none: `isnan` is
+    then false of every value.
+    """
+    connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET disabled_optimizers")
 
 
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -22,7 +22,6 @@ _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _ZONE = r"(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_BASIC = r"^([0-9]{4})([0-9]{2})([0-9]{2})(?:T([0-9]{2})([0-9]{2})([0-9]{2})(.*))?$"
 
 MACROS = (
     # text trimmed and without control characters; '' stays ''
@@ -50,18 +49,18 @@ MACROS = (
         WHEN lower(w) IN ('false', 'f', 'no', 'n', '0', '0.0') THEN false END""",
     # seconds since 1970
     "sg_epoch(x) AS CASE WHEN abs(x) < 1.0e11 THEN make_timestamptz(CAST(round(x * 1000000) AS BIGINT)) END",
-    # a basic ISO date or date-time in the extended form, anything else as it is
-    rf"""sg_extended(w) AS CASE WHEN regexp_full_match(w, '[0-9]{{8}}(T[0-9]{{6}}.*)?') THEN
-        rtrim(regexp_replace(w, '{_BASIC}', '\1-\2-\3T\4:\5:\6\7'), 'T:') ELSE w END""",
     f"""sg_zoned(t) AS CASE WHEN regexp_full_match(t, '{_DATE}T{_CLOCK}{_ZONE}')
         THEN TRY_CAST(t AS TIMESTAMPTZ) END""",
     f"sg_naive(t) AS CASE WHEN regexp_full_match(t, '{_DATE}(T{_CLOCK})?') THEN TRY_CAST(t AS TIMESTAMP) END",
-    # ISO 8601 of a word: upper case, T between date and clock, a point before fractions, no space before the zone
-    f"""sg_iso(w) AS sg_extended(regexp_replace(replace(upper(w), ',', '.'),
-        '^([0-9-]+) +([0-9:.]+) *({_ZONE})?$', '\\1T\\2\\3'))""",
+    # the extended ISO 8601 form of a word: upper case, T between date and clock, a point before fractions, no space
+    # before the zone; a basic date or date-time gets its dashes and colons
+    f"""sg_iso(w) AS regexp_replace(regexp_replace(regexp_replace(replace(upper(w), ',', '.'),
+        '^([0-9-]+) +([0-9:.]+) *({_ZONE})?$', '\\1T\\2\\3'),
+        '^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}})(T|$)', '\\1-\\2-\\3\\4'),
+        '^([0-9-]+T)([0-9]{{2}})([0-9]{{2}})([0-9]{{2}})', '\\1\\2:\\3:\\4')""",
     "sg_instant(t, zone) AS coalesce(sg_zoned(t), timezone(zone, sg_naive(t)))",
-    # a time: ISO 8601, or epoch seconds times a factor
-    """sg_time(w, zone, factor) AS coalesce(sg_instant(sg_iso(w), zone), sg_epoch(sg_float(w) * factor))""",
+    # a time of a word and its ISO form: ISO 8601, or epoch seconds times a factor
+    "sg_time(w, t, zone, factor) AS coalesce(sg_instant(t, zone), sg_epoch(sg_float(w) * factor))",
 )
 
 

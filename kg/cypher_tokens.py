@@ -1,7 +1,7 @@
-"""Cuts Cypher into words, quoted names, strings, numbers and punctuation; comments are dropped.
+r"""Cuts Cypher into words, quoted names, strings, numbers and punctuation; comments are dropped.
 
 Whatever the two stores' lexers read differently is refused, so that the text means the same to all three: escapes
-with \\u (Neo4j resolves them before it looks for quotes), other escapes than the common ones, control characters, and
+with \u (Neo4j resolves them before it looks for quotes), other escapes than the common ones, control characters, and
 characters beyond ASCII outside of quotes.
 """
 

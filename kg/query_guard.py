@@ -38,11 +38,11 @@ _ONLY_AFTER = {
 }
 """The only words that may come after a keyword that wants another one."""
 
-REFUSED = frozenset(
-    "ALTER ATTACH BEGIN CHECKPOINT COMMENT COMMIT COPY CREATE CYPHER DEALLOCATE DELETE DENY DETACH DROP DRYRUN ENABLE "
-    "EXPORT EXTENSION FOREACH GRANT IMPORT INSERT INSTALL LOAD MERGE NODETACH REMOVE RENAME REVOKE ROLLBACK SET SHOW "
-    "START STOP TERMINATE TRANSACTIONS UNINSTALL UPDATE USE".split()
-)
+_WRITES = {"CREATE", "DELETE", "DETACH", "FOREACH", "INSERT", "MERGE", "NODETACH", "REMOVE", "SET", "UPDATE"}
+_FILES = {"ATTACH", "COPY", "EXPORT", "EXTENSION", "IMPORT", "INSTALL", "LOAD", "UNINSTALL"}
+_ADMIN = {"ALTER", "COMMENT", "CYPHER", "DEALLOCATE", "DENY", "DROP", "DRYRUN", "ENABLE", "GRANT", "RENAME", "REVOKE"}
+_SERVER = {"BEGIN", "CHECKPOINT", "COMMIT", "ROLLBACK", "SHOW", "START", "STOP", "TERMINATE", "TRANSACTIONS", "USE"}
+REFUSED = frozenset(_WRITES | _FILES | _ADMIN | _SERVER)
 """Words that begin a clause which writes, reads files or manages the server: as a name they need backticks."""
 
 PROCEDURES = frozenset(
@@ -152,7 +152,7 @@ class _Checker:
             self.expects = "follow"
 
     def _keyword(self, word: str, at: int) -> None:
-        if word in _ENDERS or self.expects == "brace" and word not in STARTERS:
+        if word in _ENDERS or (self.expects == "brace" and word not in STARTERS):
             self.expects = "follow"
         elif word in ("ALL", "DISTINCT") and self.last == "UNION":
             self.expects = STARTERS
@@ -195,7 +195,8 @@ class _Checker:
             return
         name, end = self._dotted(at)
         if name not in PROCEDURES or (end < len(self.tokens) and self.tokens[end].text == "="):
-            raise _refusal(f"the procedure {name!r} is not allowed", f"use one of {', '.join(sorted(PROCEDURES))}")
+            remedy = "use db.labels, db.index.fulltext.queryNodes, show_tables or another that reads schema and indexes"
+            raise _refusal(f"the procedure {name!r} is not allowed", remedy)
 
     def _function(self, at: int) -> None:
         """Refuse functions of plugins: a name with dots before a bracket, unless its first part is known."""

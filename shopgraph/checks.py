@@ -115,8 +115,8 @@ def workspace_folder(workspace: Workspace) -> Check:
     if not os.access(existing, os.W_OK):
         return Check("workspace", "failed", f"{existing} is not writable", "choose another --workspace")
     free = shutil.disk_usage(existing).free / GIB
-    state = "ok" if free >= 2 else "failed"
-    return Check("workspace", state, f"{workspace.root}, {free:.0f} GiB free", "" if free >= 2 else "free 2 GiB")
+    found = f"{workspace.root}, {free:.0f} GiB free"
+    return Check("workspace", "ok", found) if free >= 2 else Check("workspace", "failed", found, "free 2 GiB")
 
 
 def memory() -> Check:

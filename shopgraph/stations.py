@@ -176,9 +176,8 @@ def train(
 
 def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
     """The evaluation report of model/eval; computed once per model and graph."""
-    from gnn.evaluation import evaluate as measure
-
     from encoders.vectors import load_vectors
+    from gnn.evaluation import evaluate as measure
 
     inputs = workspace.state().get("model")
     path = workspace.reports / "evaluation.json"

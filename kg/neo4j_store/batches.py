@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ def _slices(file: NodeFile | EdgeFile, skip: frozenset[str]) -> Iterator[tuple[s
             yield identity, pa.Table.from_batches(rest)
 
 
-def _properties(table: pa.Table, types: dict[str, Type]) -> tuple[str, dict[str, Any]]:
+def _properties(table: pa.Table, types: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
     """The map of a CREATE and its parameters; a column without any value is left out."""
     parts: list[str] = []
     parameters: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import neo4j
-from neo4j.exceptions import AuthError, ClientError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
 
 from kg.errors import GraphError
 from kg.neo4j_store.credentials import Credentials
@@ -85,24 +85,24 @@ def set_first_password(url: str, password: str) -> None:
 def explain(error: BaseException, url: str, credentials: Credentials) -> GraphError:
     """The one line for an error of the driver or the server."""
     code = (error.code or "") if isinstance(error, Neo4jError) else ""
+    what, remedy = f"Neo4j refused: {_line(error)}", "see the server's log"
     if code.endswith("AuthenticationRateLimit"):
-        return GraphError("too many wrong passwords", url, "wait some seconds, then set NEO4J_PASSWORD and try again")
-    if isinstance(error, AuthError):
+        what, remedy = "too many wrong passwords", "wait some seconds, then set NEO4J_PASSWORD and try again"
+    elif isinstance(error, AuthError):
         known = credentials.password is not None
         what = f"wrong password for user {credentials.username!r}" if known else "the server wants a password"
-        return GraphError(what, url, "set NEO4J_USERNAME and NEO4J_PASSWORD in the environment")
-    if code.endswith("DatabaseNotFound"):
-        return GraphError(f"there is no database {credentials.database!r}", url, "set NEO4J_DATABASE to one that exists")
-    if isinstance(error, ServiceUnavailable | OSError):
-        remedy = "run shopgraph neo4j start, or check address and network"
-        return GraphError("no Neo4j server answers", url, remedy)
-    if isinstance(error, ConfigurationError):
-        return GraphError(f"unsupported Neo4j URL: {_line(error)}", url, "write it as neo4j://HOST:7687")
-    if isinstance(error, ClientError) and code.startswith("Neo.ClientError.Security"):
-        return GraphError(f"the account may not do this: {_line(error)}", url, "ask for the right, or use another account")
-    if isinstance(error, DriverError):
-        return GraphError(f"the connection failed: {_line(error)}", url, "run the command again")
-    return GraphError(f"Neo4j refused: {_line(error)}", url, "see the server's log")
+        remedy = "set NEO4J_USERNAME and NEO4J_PASSWORD in the environment"
+    elif code.endswith("DatabaseNotFound"):
+        what, remedy = f"there is no database {credentials.database!r}", "set NEO4J_DATABASE to one that exists"
+    elif code.startswith("Neo.ClientError.Security"):
+        what, remedy = f"the account may not do this: {_line(error)}", "ask for the right, or use another account"
+    elif isinstance(error, ServiceUnavailable | OSError):
+        what, remedy = "no Neo4j server answers", "run shopgraph neo4j start, or check address and network"
+    elif isinstance(error, ConfigurationError):
+        what, remedy = f"unsupported Neo4j URL: {_line(error)}", "write it as neo4j://HOST:7687"
+    elif isinstance(error, DriverError):
+        what, remedy = f"the connection failed: {_line(error)}", "run the command again"
+    return GraphError(what, url, remedy)
 
 
 def _line(error: BaseException) -> str:

@@ -87,7 +87,15 @@ def server_jars(progress: Progress) -> Path:
 def _copy_jars(maven: str, scratch: Path) -> None:
     pom = scratch / "pom.xml"
     pom.write_text(files("kg.neo4j_store").joinpath("pom.xml").read_text("utf-8"), "utf-8")
-    command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={scratch / 'lib'}"]
+    command = [
+        maven,
+        "-q",
+        "-B",
+        "-f",
+        str(pom),
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={scratch / 'lib'}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode or not (scratch / "lib").is_dir():
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line] or ["no reason given"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import neo4j
 
@@ -106,7 +106,7 @@ def write(tx: neo4j.ManagedTransaction, build: str, batch: Batch) -> None:
         build=build,
         rows=batch.rows,
     ).consume()
-    counters = tx.run(cast("LiteralString", batch.statement), batch.parameters).consume().counters
+    counters = tx.run(batch.statement, batch.parameters).consume().counters
     created = counters.relationships_created or counters.nodes_created
     if created != batch.rows:
         what = f"{batch.rows - created:,} of {batch.rows:,} rows did not find both of their ends"

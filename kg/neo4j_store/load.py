@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import LiteralString, cast
 
 import neo4j
 from neo4j.exceptions import ConstraintError
@@ -15,7 +15,7 @@ from kg.neo4j_store import ledger
 from kg.neo4j_store.batches import BATCH_ROWS, Batch, batch_ids, edge_batches, node_batches
 from kg.neo4j_store.ledger import BuildState
 from kg.schema import LABELS, LEDGER_LABELS, RELATIONSHIPS
-from kg.stores import GraphFiles
+from kg.stores import EdgeFile, GraphFiles, NodeFile
 
 WORKERS = 2
 """Transactions at a time: one is put together or sent while the server works on the other."""
@@ -141,15 +141,19 @@ class Loading:
         return batch.rows
 
     def _check_counts(self, session: neo4j.Session, graph: GraphFiles) -> None:
-        queries = {n.label: (f"MATCH (n:`{n.label}`) RETURN count(n) AS n", n.rows) for n in graph.nodes}
-        for e in graph.edges:
-            match = f"MATCH (:`{e.source}`)-[r:`{e.type}`]->(:`{e.target}`) RETURN count(r) AS n"
-            queries[f"{e.source}-{e.type}-{e.target}"] = (match, e.rows)
-        for name, (query, rows) in queries.items():
-            found = rows if name in LEDGER_LABELS else _count(session, query)
+        """Compare with the files; questions of this form are answered from the server's own counts at once."""
+        expected: Counter[str] = Counter()
+        for node in graph.nodes:
+            if node.label not in LEDGER_LABELS:
+                expected[f"(n:`{node.label}`)"] += node.rows
+        for edge in graph.edges:
+            expected[f"(:`{edge.source}`)-[n:`{edge.type}`]->()"] += edge.rows
+            expected[f"()-[n:`{edge.type}`]->(:`{edge.target}`)"] += edge.rows
+        for pattern, rows in expected.items():
+            found = _count(session, f"MATCH {pattern} RETURN count(n) AS n")
             if found != rows:
                 remedy = "run the build again; if it stays so, something else writes to this database"
-                raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", self._url, remedy)
+                raise GraphError(f"the database holds {found:,} {pattern}, the files {rows:,}", self._url, remedy)
 
 
 def _can_resume(state: BuildState, graph: GraphFiles) -> bool:
@@ -158,11 +162,13 @@ def _can_resume(state: BuildState, graph: GraphFiles) -> bool:
 
 
 def _rows_done(graph: GraphFiles, done: frozenset[str]) -> int:
-    total = 0
-    for file in (*graph.nodes, *graph.edges):
-        ids = batch_ids(file)
-        total += sum(min(BATCH_ROWS, file.rows - n * BATCH_ROWS) for n, one in enumerate(ids) if one in done)
-    return total
+    files: list[NodeFile | EdgeFile] = [*graph.nodes, *graph.edges]
+    return sum(
+        min(BATCH_ROWS, file.rows - number * BATCH_ROWS)
+        for file in files
+        for number, identity in enumerate(batch_ids(file))
+        if identity in done
+    )
 
 
 def _advance(running: set[Future[int]], station: Station) -> set[Future[int]]:
@@ -173,9 +179,9 @@ def _advance(running: set[Future[int]], station: Station) -> set[Future[int]]:
 
 
 def _count(session: neo4j.Session, query: str) -> int:
-    record = session.run(cast("LiteralString", query)).single(strict=True)
+    record = session.run(query).single(strict=True)
     return int(record["n"])
 
 
 def _run(session: neo4j.Session, statement: str) -> None:
-    session.run(cast("LiteralString", statement)).consume()
+    session.run(statement).consume()

@@ -174,7 +174,11 @@ def _configuration(options: ServerOptions) -> str:
         "dbms.security.procedures.allowlist": _PROCEDURES,
         "dbms.usage_report.enabled": "false",
         "client.allow_telemetry": "false",
+        # a load writes gigabytes of log, which checkpoints clear away
+        "db.checkpoint.interval.time": "1m",
         "db.tx_log.rotation.retention_policy": "100M size",
+        "db.tx_log.rotation.size": "64M",
+        "db.tx_log.preallocate": "false",
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import neo4j
 import pyarrow as pa
@@ -111,7 +111,7 @@ class Neo4jStore:
                 self._session() as session,
                 session.begin_transaction(timeout=timeout_s) as transaction,
             ):
-                result = transaction.run(cast("LiteralString", cypher), values)
+                result = transaction.run(cypher, values)
                 columns = list(result.keys())
                 records = result.fetch(max_rows + 1)
                 transaction.rollback()
@@ -166,9 +166,11 @@ class Neo4jStore:
         if code.endswith("Statement.AccessMode"):
             return GraphError("the query would write", "query", "only reading is allowed here")
         if code.startswith("Neo.ClientError.Statement"):
-            return GraphError(" ".join((error.message or "").split()), "query", "see shopgraph query --list for examples")
+            return GraphError(
+                " ".join((error.message or "").split()), "query", "see shopgraph query --list for examples"
+            )
         return explain(error, self.url, self._credentials)
 
 
 def _single(tx: neo4j.ManagedTransaction, query: str) -> neo4j.Record:
-    return tx.run(cast("LiteralString", query)).single(strict=True)
+    return tx.run(query).single(strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import neo4j.graph
@@ -16,17 +16,22 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, neo4j.graph.Path):
         return {"nodes": plain(list(value.nodes)), "relationships": plain(list(value.relationships))}
-    if isinstance(value, neo4j.graph.Entity):
+    if isinstance(value, neo4j.graph.Entity | dict):
         return {name: plain(v) for name, v in value.items()}
-    if isinstance(value, neo4j.time.DateTime | neo4j.time.Date | neo4j.time.Time):
-        return value.to_native()
-    if isinstance(value, list | tuple) and not isinstance(value, neo4j.time.Duration):
+    if isinstance(value, list):
         return [plain(v) for v in value]
-    if isinstance(value, dict):
-        return {name: plain(v) for name, v in value.items()}
-    if isinstance(value, neo4j.time.Duration):
-        return value.iso_format()
-    return value if isinstance(value, str | int | float | bool | bytes | None) else str(value)
+    if isinstance(value, str | int | float | bytes | None):
+        return value
+    return _temporal(value)
+
+
+def _temporal(value: Any) -> Any:
+    if isinstance(value, neo4j.time.DateTime):
+        native = value.to_native()
+        return native.astimezone(UTC) if native.tzinfo else native
+    if isinstance(value, neo4j.time.Date | neo4j.time.Time):
+        return value.to_native()
+    return value.iso_format() if isinstance(value, neo4j.time.Duration) else str(value)
 
 
 def parameter(value: Any) -> Any:

@@ -64,7 +64,8 @@ def summary(report: dict[str, Any]) -> str:
         return "the model of the last training fits the graph, the text and the settings; nothing was trained"
     best = report["validation"]
     reached = ", ".join(f"{task} {best[task]['fused']:.4f}" for task in report["fusion"])
+    where = f"{report['device']} ({report['precision']})"
     return (
-        f"best after {report['best_epoch']} of {report['epochs']} epochs on {report['device']} ({report['precision']}); "
+        f"best after {report['best_epoch']} of {report['epochs']} epochs on {where}; "
         f"validation NDCG: network {best['network']:.4f}, fused: {reached}"
     )

@@ -12,9 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 from ingest.build import IngestSettings, build_tables
 from ingest.quality import QualityReport
+
+settings.register_profile("ingest", deadline=None, max_examples=50)
+settings.load_profile("ingest")
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -48,7 +52,7 @@ class Built:
 def build(tmp_path: Path) -> Callable[..., Built]:
     """Writes files (text, bytes or Arrow tables by name) into a source and builds it as of 2024-06-01."""
 
-    def run(files: dict[str, Any], *, as_of: datetime | None = AS_OF, **settings: Any) -> Built:
+    def run(files: dict[str, Any], *, as_of: datetime | None = AS_OF, **changed: Any) -> Built:
         source = tmp_path / "source"
         for name, content in files.items():
             path = source / name
@@ -59,14 +63,14 @@ def build(tmp_path: Path) -> Callable[..., Built]:
                 path.write_bytes(content)
             else:
                 path.write_text(content, "utf-8", newline="")
-        mapping = settings.pop("mapping", None)
+        mapping = changed.pop("mapping", None)
         report = build_tables(
             str(source),
             tmp_path / "work" / "tables",
             tmp_path / "work" / "reports",
             as_of=as_of,
             mapping=mapping,
-            settings=IngestSettings(**settings),
+            settings=IngestSettings(**changed),
         )
         return Built(tmp_path, report)
 

@@ -20,7 +20,8 @@ from ingest.quality import QualityReport, TableQuality
 Build = Callable[..., Any]
 FILES = {
     "products.csv": "product_id,title\np1,<b>Tea</b>\nP1,Coffee\n",
-    "events.csv": "user_id,product_id,event,time\nu1,p1,view,2024-01-02\nu1,<i>,view,2024-01-02\nu1,p1,view,2024-07-01\n",
+    "events.csv": "user_id,product_id,event,time\nu1,p1,view,2024-01-02\n"
+    "u1,<i>,view,2024-01-02\nu1,p1,view,2024-07-01\n",
 }
 
 
@@ -48,7 +49,8 @@ def test_quality_json_and_page(build: Build) -> None:
     quality = built.quality()
     assert quality["as_of"] == "2024-06-01T00:00:00+00:00"
     assert quality["source"] == str(built.root / "source")
-    assert {n: [t[k] for k in ("rows_in", "loaded", "merged", "quarantined", "created")] for n, t in quality["tables"].items()} == {
+    counts = ("rows_in", "loaded", "merged", "quarantined", "created")
+    assert {n: [t[k] for k in counts] for n, t in quality["tables"].items()} == {
         "products": [2, 2, 0, 0, 0], "events": [3, 1, 0, 2, 0], "users": [0, 0, 0, 0, 1],
     }  # fmt: skip
     assert quality["case_variants"] == {"products.product_id": [["P1", "p1"]]}

@@ -45,7 +45,8 @@ def test_events_without_id_merge_when_all_columns_agree(build: Build) -> None:
 
 def test_events_of_one_id_merge_whatever_they_say(build: Build) -> None:
     built = build({
-        "events.csv": "event_id,user_id,product_id,event,rating\ne1,u1,p1,review,3\ne1,u1,p1,review,5\n,u1,p1,review,4\n"
+        "events.csv": "event_id,user_id,product_id,event,rating\n"
+        "e1,u1,p1,review,3\ne1,u1,p1,review,5\n,u1,p1,review,4\n"
     })  # fmt: skip
     quality = built.report.tables["events"]
     assert (quality.loaded, quality.merged, quality.conflicts) == (2, 1, 1)
@@ -79,7 +80,8 @@ def test_campaign_description_and_targets_stay_apart(build: Build) -> None:
 def test_clean_rows_are_sorted(build: Build) -> None:
     built = build({
         "products.csv": "product_id\np2\np10\np1\n",
-        "events.csv": "user_id,product_id,event,time\nu2,p1,view,2024-01-01\nu1,p1,view,2024-01-03\nu1,p2,view,2024-01-02\n",
+        "events.csv": "user_id,product_id,event,time\n"
+        "u2,p1,view,2024-01-01\nu1,p1,view,2024-01-03\nu1,p2,view,2024-01-02\n",
     })  # fmt: skip
     assert [r["product_id"] for r in built.rows("products")] == ["p1", "p10", "p2"]
     assert [(r["user_id"], r["product_id"]) for r in built.rows("events")] == [("u1", "p2"), ("u1", "p1"), ("u2", "p1")]

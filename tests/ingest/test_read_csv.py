@@ -36,7 +36,11 @@ def test_blank_lines_count_as_lines_but_not_as_records() -> None:
 
 
 def test_quoted_fields_span_lines() -> None:
-    assert read('a,b\n1,"x\ny\nz"\n2,w\n') == [Record(1, ["a", "b"]), Record(2, ["1", "x\ny\nz"]), Record(5, ["2", "w"])]
+    assert read('a,b\n1,"x\ny\nz"\n2,w\n') == [
+        Record(1, ["a", "b"]),
+        Record(2, ["1", "x\ny\nz"]),
+        Record(5, ["2", "w"]),
+    ]
 
 
 def test_an_open_quote_costs_one_row() -> None:
@@ -52,7 +56,7 @@ def test_a_stray_quote_that_meets_another_costs_no_neighbour() -> None:
 
 
 def test_a_quote_in_mid_field_is_literal() -> None:
-    assert read('a,b\n5" pipe,6\n"7" pipe,8\n')[1:] == [Record(2, ['5" pipe', "6"]), Record(3, ['7 pipe', "8"])]
+    assert read('a,b\n5" pipe,6\n"7" pipe,8\n')[1:] == [Record(2, ['5" pipe', "6"]), Record(3, ["7 pipe", "8"])]
 
 
 def test_other_delimiters() -> None:

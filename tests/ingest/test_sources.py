@@ -153,6 +153,17 @@ def test_typed_parquet_columns(build: Build) -> None:
     assert "index_level_0" not in rows[0]
 
 
+def test_gaps_in_numeric_times(build: Build) -> None:
+    built = build({
+        "events.parquet": pa.table({
+            "user_id": [1, 2], "product_id": [3, 3], "event": ["view", "view"], "time": [1704189600.0, float("nan")],
+        })
+    })  # fmt: skip
+    assert {r["user_id"]: r["time"] for r in built.rows("events")} == {
+        "1": datetime(2024, 1, 2, 10, tzinfo=UTC), "2": None,
+    }  # fmt: skip
+
+
 def fails(build: Build, files: dict[str, Any], *words: str, **settings: Any) -> None:
     with pytest.raises(IngestError) as caught:
         build(files, **settings)

@@ -1,0 +1,11 @@
+// title: Who buys a product again, and how often
+// param product: string — the product's id
+// param k: integer = 10 — how many users
+// reads: PURCHASED
+MATCH (u:User)-[r:PURCHASED]->(:Product {id: $product})
+WITH u, count(DISTINCT r.day) AS days, sum(coalesce(r.quantity, 1)) AS units,
+     min(r.day) AS first_day, max(r.day) AS last_day
+WHERE days > 1
+RETURN u.id AS user, days, units, (last_day - first_day) * 1.0 / (days - 1) AS days_between
+ORDER BY days DESC, units DESC, user
+LIMIT $k

@@ -1,0 +1,10 @@
+// title: A shortest way between two products over brands, categories, coupons and variants
+// param product: string — id of the first product
+// param other: string — id of the second product
+// reads: MADE_BY, IN_CATEGORY, CHILD_OF, VARIANT_OF, APPLIES_TO
+MATCH p = shortestPath(
+  (:Product {id: $product})-[:MADE_BY|IN_CATEGORY|CHILD_OF|VARIANT_OF|APPLIES_TO*..12]-(:Product {id: $other}))
+UNWIND range(0, length(p)) AS step
+WITH step, nodes(p)[step] AS n, CASE WHEN step > 0 THEN type(relationships(p)[step - 1]) END AS over
+RETURN step, over, labels(n)[0] AS kind, n.id AS id, coalesce(n.title, n.name) AS name
+ORDER BY step

@@ -1,0 +1,128 @@
+"""`shopgraph recommend`: products for one user with reasons, or lists for many into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from kg.snapshot import Snapshot
+from shopgraph.cli import console
+from shopgraph.cli.options import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    WorkspaceOption,
+    workspace_at,
+)
+from shopgraph.errors import AppError
+from shopgraph.id_files import read_ids
+from shopgraph.lists_file import write_lists
+from shopgraph.products import Cards
+from shopgraph.serving import load_model
+from shopgraph.stations import current_snapshot
+
+if TYPE_CHECKING:
+    from gnn.recommend import Recommendations, Repeats
+
+NAME = "recommend"
+
+
+def command(
+    user: Annotated[str | None, typer.Option("--user", help="One user: prints the list with a reason each.")] = None,
+    users: Annotated[
+        str | None, typer.Option("--users", help="all, or a file of user ids: writes the lists to --out.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", help="Length of a list.")] = 10,
+    out: Annotated[Path | None, typer.Option("--out", help="Parquet or CSV file for the lists of --users.")] = None,
+    repeats: Annotated[
+        Literal["exclude", "include"], typer.Option("--repeats", help="exclude or include what the user had before.")
+    ] = "exclude",
+    candidates: Annotated[str, typer.Option("--candidates", help="all, cold, or a file of product ids.")] = "all",
+    json_output: JsonOption = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    store: StoreOption = None,
+    verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
+) -> None:
+    """Recommend products.
+
+    Example: shopgraph recommend --user 1 --k 5
+    """
+    if (user is None) == (users is None):
+        raise typer.BadParameter("name either --user ID or --users all|FILE")
+    if users is not None and out is None:
+        raise typer.BadParameter("--users writes a file: name it with --out")
+    place = workspace_at(workspace)
+    chosen = candidates if candidates in ("all", "cold") else read_ids(Path(candidates), "product_id", "--candidates")
+    wanted = _asked(users) if user is None else [user]
+    snapshot = current_snapshot(place, store, console.progress())
+    model = load_model(place, snapshot)
+    if out is None:
+        rows = one_user(model, snapshot, str(user), k, repeats, chosen)
+        if json_output:
+            console.emit_json(rows)
+        else:
+            show(str(user), rows)
+        return
+    _, unknown = model.user_rows(wanted)
+    written = write_lists(model.stream(wanted, k, repeats, chosen), out)
+    if json_output:
+        console.emit_json({"out": str(out), "rows": written, "unknown_users": len(unknown)})
+    else:
+        console.say(f"{written:,} rows in {out}" + (f"; {len(unknown):,} unknown users skipped" if unknown else ""))
+
+
+def _asked(users: str | None) -> list[str] | None:
+    """The users of --users; None means all.
+
+    Raises:
+        AppError: a file that cannot be read or names nobody.
+    """
+    if users is None or users == "all":
+        return None
+    ids = read_ids(Path(users), "user_id", "--users")
+    if not ids:
+        raise AppError("the file holds no user id", users, "put one id a line")
+    return ids
+
+
+def one_user(
+    model: Recommendations, snapshot: Snapshot, user: str, k: int, repeats: Repeats, candidates: str | list[str]
+) -> list[dict[str, Any]]:
+    """The user's list with names and reasons, best first."""
+    from gnn.explain import Explainer
+
+    lists = model.recommend([user], k, repeats, candidates)
+    products = lists["product_id"].tolist()
+    if not products:
+        return []
+    why = Explainer(model).explain_all(user, products)
+    rows = []
+    for at, (card, reason) in enumerate(zip(Cards(snapshot).of(products), why, strict=True)):
+        rows.append(
+            {
+                "user_id": user,
+                "rank": at + 1,
+                "product_id": products[at],
+                "score": float(lists["score"].iloc[at]),
+                "title": card.title,
+                "brand": card.brand,
+                "category": card.category,
+                "reason_kind": reason.reason_kind,
+                "reason": reason.reason,
+                "evidence": reason.evidence,
+            }
+        )
+    return rows
+
+
+def show(user: str, rows: list[dict[str, Any]]) -> None:
+    """The list for a person."""
+    if not rows:
+        console.say(f"no product is left to recommend to {user}")
+        return
+    columns = ("#", "product", "brand", "category", "because", "id")
+    lines = [(r["rank"], r["title"], r["brand"], r["category"], r["reason"], r["product_id"]) for r in rows]
+    console.out.print(console.table(f"For user {user}", columns, lines, right=("#",)))

@@ -1,0 +1,25 @@
+"""A trained model ready to answer: the bundle over the graph as it is now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kg.snapshot import Snapshot
+from shopgraph.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gnn.recommend import Recommendations
+
+
+def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
+    """The live model where there is one, else the evaluated one.
+
+    Raises:
+        GnnError: no model, or one that knows nothing of this graph.
+    """
+    from encoders.vectors import load_vectors
+    from gnn.recommend import Recommendations
+
+    folder = workspace.serving_model()
+    vectors = load_vectors(workspace.embeddings, snapshot).matrix if workspace.has_vectors() else None
+    return Recommendations.load(folder, snapshot, vectors)
