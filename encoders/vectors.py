@@ -151,7 +151,7 @@ def _note(snapshot: Snapshot, encoder: TextEncoder) -> str:
         return ""
     return (
         f"{share:.0%} of the titles have words in another script than Latin and {encoder.files.name} knows English "
-        "only; set encoder.model to a multilingual model"
+        "only; set encode.model to a multilingual model"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,20 @@ class Bootstrap:
 
     def __init__(self, users: int, config: EvalConfig) -> None:
         self.users, self.config = users, config
+        self.kept: list[NDArray[np.float64]] = []
+
+    def _draws(self) -> Iterator[NDArray[np.float64]]:
+        """How often each round draws each user, in blocks of rounds; kept while they are small."""
+        if self.kept:
+            yield from self.kept
+            return
+        rng = np.random.default_rng(self.config.seed)
+        keep = self.users * self.config.bootstrap <= 20_000_000
+        for _ in range(0, self.config.bootstrap, 50):
+            drawn = rng.multinomial(self.users, np.full(self.users, 1 / max(1, self.users)), size=50).astype(np.float64)
+            if keep:
+                self.kept.append(drawn)
+            yield drawn
 
     def intervals(self, values: NDArray[np.float64]) -> list[Interval]:
         """Intervals of the column means.
@@ -54,13 +69,8 @@ class Bootstrap:
         counts = ~np.isnan(values)
         filled = np.where(counts, values, 0.0)
         both = np.concatenate([filled, counts], axis=1)
-        rng = np.random.default_rng(self.config.seed)
-        sums = []
-        for _ in range(0, self.config.bootstrap, 50):  # blocks of rounds bound the memory
-            drawn = rng.multinomial(self.users, np.full(self.users, 1 / max(1, self.users)), size=50)
-            sums.append(drawn @ both)
         m = values.shape[1]
-        whole = np.concatenate(sums)[: self.config.bootstrap]
+        whole = np.concatenate([drawn @ both for drawn in self._draws()])[: self.config.bootstrap]
         size = whole[:, m:]
         means = np.divide(whole[:, :m], size, out=np.full((len(whole), m), np.nan), where=size > 0)
         out = []

@@ -103,18 +103,8 @@ def _read_block(
             scores = raw[name]
             if seen is not None:
                 scores[seen] = MASKED
-            areas = [_auc(row, good) for row, good in zip(scores, relevant, strict=True)]
+            areas = [auc(row, good) for row, good in zip(scores, relevant, strict=True)]
             yield name, Reading(top_k(scores, k), np.asarray(areas))
-
-
-def _auc(scores: NDArray[np.float32], relevant: NDArray[np.int64]) -> float:
-    return auc(scores, relevant) if not np.isneginf(scores).any() else _auc_unmasked(scores, relevant)
-
-
-def _auc_unmasked(scores: NDArray[np.float32], relevant: NDArray[np.int64]) -> float:
-    """AUC over the candidates that are not masked; relevant ones never are."""
-    keep = np.flatnonzero(scores != MASKED)
-    return auc(scores[keep], np.searchsorted(keep, relevant))
 
 
 def _joined(parts: list[Reading]) -> Reading:
@@ -185,7 +175,7 @@ def _slices(task: Task, reading: Reading, boot: Bootstrap, k: int) -> dict[str, 
     for name, inside in product_slices(task).items():
         part = task.relevant.where(inside)
         keys = np.arange(len(reading.lists))[:, None] * part.n_items + reading.lists
-        hits = (reading.lists >= 0) & np.isin(keys, part.keys)
+        hits = (reading.lists >= 0) & part.has(keys)
         size = np.diff(part.indptr)
         found = at_k(hits, np.maximum(size, 1), k)
         columns = np.stack([found["recall"], found["ndcg"]], axis=1)

@@ -115,6 +115,13 @@ class Interactions:
         """Distinct users per product, shape (n_items,)."""
         return np.bincount(self.items, minlength=self.n_items).astype(np.int64)
 
+    def has(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each of `keys` (user * n_items + item, any shape) is a pair."""
+        if not len(self):
+            return np.zeros(keys.shape, np.bool_)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
+        return np.asarray(self.keys[at] == keys)
+
     def matrix(self, values: NDArray[np.float32] | None = None) -> sp.csr_matrix:
         """Sparse (n_users, n_items) float32 matrix of ones, or of `values` (m,)."""
         data = np.ones(len(self), np.float32) if values is None else values

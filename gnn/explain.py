@@ -138,7 +138,9 @@ class Explainer:
         return Explanation(user_id, product_id, name, score, best.kind, reason, best.evidence, paths)
 
     def _path(self, user_id: str, user: int, own: int, row: int, contribution: float) -> Path | None:
-        """The closest tie between the user's product `own` and `row`, None without one."""
+        """The closest tie between the user's product `own` and `row`; None without one, or where `own` is not shown."""
+        if not self.served.allowed[own]:  # fuel or a coupon line is no reason that a shopper would accept
+            return None
         nodes = self.served.snapshot.nodes
         own_id, row_id = nodes["Product"].ids.id(own), nodes["Product"].ids.id(row)
         others = np.setdiff1d(np.intersect1d(self._buyers(own), self._buyers(row)), [user])

@@ -198,7 +198,7 @@ def _pool(
     gathered = np.stack([np.take_along_axis(s, at, 1) for s in scaled])
     gathered[:, ~valid] = 0
     keys = chosen[:, None] * task.relevant.n_items + at
-    hits = valid & np.isin(keys, task.relevant.keys)
+    hits = valid & task.relevant.has(keys)
     return gathered[:, :, :width], valid[:, :width], hits[:, :width]
 
 

@@ -37,7 +37,7 @@ def ranked_lists(task: Task, recommender: Recommender, k: int, cells: int) -> ND
 def hits_of(task: Task, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which places of `lists` (u, k) hold a relevant product, shape (u, k)."""
     keys = np.arange(len(lists))[:, None] * task.relevant.n_items + lists
-    return np.asarray((lists >= 0) & np.isin(keys, task.relevant.keys))
+    return np.asarray((lists >= 0) & task.relevant.has(keys))
 
 
 def quality(task: Task, recommender: Recommender, k: int, cells: int) -> float:

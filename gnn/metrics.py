@@ -46,19 +46,22 @@ def auc(scores: NDArray[np.float32], relevant: NDArray[np.int64]) -> float:
     """Share of (relevant, other) pairs in the right order, ties half; nan without a pair.
 
     Args:
-        scores: scores of one user's unmasked candidates, shape (c,).
-        relevant: positions of the relevant ones, shape (r,).
+        scores: scores of one user's candidates, minus infinity where masked, shape (c,).
+        relevant: positions of the relevant ones, none masked, shape (r,).
     """
-    good = np.sort(scores[relevant])
-    below = np.searchsorted(good, scores, "left")  # relevant ones strictly below each candidate
-    upto = np.searchsorted(good, scores, "right")
-    r, others = len(good), len(scores) - len(good)
+    good, ordered = np.sort(scores[relevant]), np.sort(scores)
+    masked = int(np.searchsorted(ordered, -np.inf, "right"))
+    r, others = len(good), len(scores) - masked - len(relevant)
     if r == 0 or others == 0:
         return float("nan")
-    # each other candidate beats `below` and ties with `upto - below` relevant ones; relevant among themselves are out
-    among = float((below[relevant] + 0.5 * (upto - below)[relevant]).sum())
-    lost = float(below.sum() + 0.5 * (upto - below).sum()) - among
-    return 1.0 - lost / (r * others)
+    beaten = _below(ordered, good) - masked * r - _below(good, good)
+    return float(beaten / (r * others))
+
+
+def _below(ordered: NDArray[np.float32], values: NDArray[np.float32]) -> float:
+    """Pairs of a value and a smaller element of `ordered`, equal ones half."""
+    left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return float(left.sum() + right.sum()) / 2
 
 
 def gini(counts: NDArray[np.int64]) -> float:

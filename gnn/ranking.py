@@ -37,12 +37,21 @@ def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         int64, shape (n, k).
     """
     n, c = scores.shape
-    best = torch.topk(sortable(scores), min(k, c), dim=1).values
-    columns = (c - 1 - (best & 0xFFFFFFFF)).numpy()
+    width = min(k, c)
+    if not width or not n:
+        return np.full((n, k), -1)
+    values, at = (part.numpy() for part in torch.topk(torch.from_numpy(scores), width, dim=1))
+    columns = at.astype(np.int64)
+    order = np.lexsort((columns, -values), axis=1)
+    columns = np.take_along_axis(columns, order, 1)
+    tied = np.flatnonzero((scores >= values[:, -1:]).sum(1) > width)  # there the choice at the edge is by column
+    if len(tied):
+        best = torch.topk(sortable(scores[tied]), width, dim=1).values
+        columns[tied] = (c - 1 - (best & 0xFFFFFFFF)).numpy()
     columns[np.take_along_axis(scores, columns, 1) == MASKED] = -1
     if k > c:
         columns = np.concatenate([columns, np.full((n, k - c), -1)], axis=1)
-    return np.asarray(columns, dtype=np.int64)
+    return columns
 
 
 def blocks(rows: int, columns: int, cells: int) -> Iterator[slice]:

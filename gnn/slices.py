@@ -30,7 +30,7 @@ def product_slices(task: Task) -> dict[str, NDArray[np.bool_]]:
         slices["warm products"] = ~cold
     if task.name == NEXT:
         keys = task.users[task.relevant.users] * task.history.n_items + rows
-        again = np.isin(keys, task.history.keys)
+        again = task.history.has(keys)
         slices |= {"repeat purchases": again, "new purchases": ~again}
     return {name: inside for name, inside in slices.items() if inside.any()}
 

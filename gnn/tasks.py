@@ -74,7 +74,7 @@ def make_task(name: TaskName, split: Split, stage: str, allowed: NDArray[np.bool
     history, window = split.history(stage), split.window(stage)
     candidates = np.flatnonzero(allowed & (history.buyers >= min_buyers))
     if name == NEW:
-        window = window.where(~np.isin(window.keys, history.keys))
+        window = window.where(~history.has(window.keys))
     position = np.full(window.n_items, -1)
     position[candidates] = np.arange(len(candidates))
     window = window.where(position[window.items] >= 0)

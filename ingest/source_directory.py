@@ -59,7 +59,7 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     Raises:
         IngestError: no table, a table in two formats, or a mapped file that is not there.
     """
-    present = sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p.relative_to(root)))
+    present = _present(root)
     tables: dict[str, tuple[Path, ...]] = {}
     for name in TABLES:
         mapped = mapping.tables[name].files
@@ -76,6 +76,12 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     used = {path for paths in tables.values() for path in paths}
     ignored = tuple(_name(root, p) for p in present if p not in used and _name(root, p) != MAPPING_FILE)
     return SourceFiles(root, tables, ignored)
+
+
+def _present(root: Path) -> list[Path]:
+    """The files of the directory and of its folders named after tables; a workspace beside them is not looked into."""
+    found = [*root.glob("*"), *(p for name in TABLES for p in (root / name).rglob("*"))]
+    return sorted(p for p in found if p.is_file() and not _hidden(p.relative_to(root)))
 
 
 def _hidden(relative: Path) -> bool:
@@ -111,7 +117,9 @@ def _table(root: Path, path: Path) -> str | None:
 def _mapped_files(root: Path, present: Sequence[Path], table: str, patterns: Sequence[str]) -> list[Path]:
     matched: set[Path] = set()
     for pattern in patterns:
-        hits = {p for p in present if p.relative_to(root).match(pattern)}
+        if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise IngestError(f"{pattern!r}, which the mapping names for {table}, is not within the source", str(root))
+        hits = {p for p in root.glob(pattern) if p.is_file()}
         if not hits:
             names = ", ".join(_name(root, p) for p in present[:10])
             raise IngestError(

@@ -16,8 +16,11 @@ from rich.table import Table
 
 from ingest.progress import Progress, Station
 
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 PLAIN_SECONDS = 15.0
 """Where stderr is no terminal, a long station reports this often."""

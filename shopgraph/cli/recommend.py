@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ingest.contract import LEVEL_SEPARATOR
 from kg.snapshot import Snapshot
 from shopgraph.cli import console
 from shopgraph.cli.options import (
@@ -38,7 +39,7 @@ def command(
     k: Annotated[int, typer.Option("--k", help="Length of a list.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", help="Parquet or CSV file for the lists of --users.")] = None,
     repeats: Annotated[
-        Literal["exclude", "include"], typer.Option("--repeats", help="exclude or include what the user had before.")
+        Literal["exclude", "include"], typer.Option("--repeats", help="Whether the list may hold what the user had.")
     ] = "exclude",
     candidates: Annotated[str, typer.Option("--candidates", help="all, cold, or a file of product ids.")] = "all",
     json_output: JsonOption = False,
@@ -124,5 +125,8 @@ def show(user: str, rows: list[dict[str, Any]]) -> None:
         console.say(f"no product is left to recommend to {user}")
         return
     columns = ("#", "product", "brand", "category", "because", "id")
-    lines = [(r["rank"], r["title"], r["brand"], r["category"], r["reason"], r["product_id"]) for r in rows]
+    lines = [
+        (r["rank"], r["title"], r["brand"], r["category"].rpartition(LEVEL_SEPARATOR)[2], r["reason"], r["product_id"])
+        for r in rows
+    ]
     console.out.print(console.table(f"For user {user}", columns, lines, right=("#",)))

@@ -138,12 +138,12 @@ def test_digest_follows_the_content(model: Path, tiny_model: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
-        ({"device": "tpu"}, "encoder.device"),
-        ({"precision": "int8"}, "encoder.precision"),
-        ({"max_tokens": 2}, "encoder.max_tokens"),
-        ({"threads": -1}, "encoder.threads"),
-        ({"batch_tokens": -5}, "encoder.batch_tokens"),
-        ({"model": ""}, "encoder.model"),
+        ({"device": "tpu"}, "encode.device"),
+        ({"precision": "int8"}, "encode.precision"),
+        ({"max_tokens": 2}, "encode.max_tokens"),
+        ({"threads": -1}, "encode.threads"),
+        ({"batch_tokens": -5}, "encode.batch_tokens"),
+        ({"model": ""}, "encode.model"),
     ],
 )
 def test_settings_without_a_meaning(settings: dict[str, object], names: str) -> None:

@@ -50,7 +50,7 @@ def bert_in_numpy(folder: Path, text: str, limit: int) -> NDArray[np.float64]:
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
     erf = np.vectorize(math.erf)
     for layer in range(6):
-        at = f"encoder.layer.{layer}"
+        at = f"encode.layer.{layer}"
         q, k, v = (
             linear(x, f"{at}.attention.self.{p}").reshape(len(ids), 12, 32).swapaxes(0, 1)
             for p in ("query", "key", "value")
@@ -182,5 +182,5 @@ def test_a_stream_left_early_stops(tiny_model: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_no_gpu(tiny_model: Path) -> None:
-    with pytest.raises(EncoderError, match=r"no CUDA device .*encoder.device"):
+    with pytest.raises(EncoderError, match=r"no CUDA device .*encode.device"):
         TextEncoder(EncoderConfig(model=str(tiny_model), device="cuda"))

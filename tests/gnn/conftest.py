@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from gnn.events import Events, Interactions
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
 
@@ -48,9 +49,7 @@ def make_shop(users: int = 60, products: int = 80, per_user: int = 12, seed: int
     )
     kinds = [f"drinks > {'tea' if b % 2 else 'coffee'} > line {b}" for b in range(8)]
     paths = ["drinks", "drinks > coffee", "drinks > tea", *kinds]
-    category = nodes(
-        paths, name=[p.split(" > ")[-1] for p in paths], level=[p.count(" > ") + 1 for p in paths]
-    )
+    category = nodes(paths, name=[p.split(" > ")[-1] for p in paths], level=[p.count(" > ") + 1 for p in paths])
     brands = nodes([f"brand {b}" for b in range(8)], name=[f"brand {b}" for b in range(8)])
     user = nodes([f"u{u:02d}" for u in range(users)])
     pairs, days, split = [], [], []
@@ -64,8 +63,12 @@ def make_shop(users: int = 60, products: int = 80, per_user: int = 12, seed: int
     related = edges(product, product, [("p000", "p001")], relation=["goes_with"])
     table: dict[EdgeKey, EdgeTable] = {
         ("User", "PURCHASED", "Product"): edges(user, product, pairs, at=micros(days), split=split),
-        ("Product", "MADE_BY", "Brand"): edges(product, brands, [(p, f"brand {b}") for p, b in zip(pid, brand, strict=True)]),
-        ("Product", "IN_CATEGORY", "Category"): edges(product, category, [(p, kinds[b]) for p, b in zip(pid, brand, strict=True)]),
+        ("Product", "MADE_BY", "Brand"): edges(
+            product, brands, [(p, f"brand {b}") for p, b in zip(pid, brand, strict=True)]
+        ),
+        ("Product", "IN_CATEGORY", "Category"): edges(
+            product, category, [(p, kinds[b]) for p, b in zip(pid, brand, strict=True)]
+        ),
         ("Category", "CHILD_OF", "Category"): edges(category, category, children),
         ("Product", "RELATED", "Product"): related,
     }

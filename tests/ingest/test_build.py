@@ -88,6 +88,15 @@ def test_a_change_is_built(build: Build, change: dict[str, Any]) -> None:
     assert not build(change.pop("files"), **change).report.reused
 
 
+def test_a_workspace_within_the_source_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(FILES["events.csv"])
+    work = tmp_path / "shopgraph-workspace"
+    first = build_tables(str(tmp_path), work / "tables", work / "reports", as_of=datetime(2024, 6, 1))
+    again = build_tables(str(tmp_path), work / "tables", work / "reports", as_of=datetime(2024, 6, 1, tzinfo=UTC))
+    assert (first.tables["events"].rows_in, first.ignored_files) == (3, [])
+    assert again.reused
+
+
 def test_a_lost_clean_file_is_built_again(build: Build) -> None:
     first = build(FILES)
     (first.root / "work/tables/events.parquet").unlink()

@@ -119,6 +119,8 @@ def test_undecodable_header_and_utf16(build: Build) -> None:
         ("encoding = 'utf-99'", ["'utf-99'"]),
         ("delimiter = 'tab'", ["'tab'", "single character"]),
         ("[tables.events]\nfiles = ['no*.csv']", ["no*.csv", "events"]),
+        ("[tables.events]\nfiles = ['../secret.csv']", ["../secret.csv", "within"]),
+        ("[tables.events]\nfiles = ['/etc/passwd']", ["/etc/passwd", "within"]),
         ("[tables.events.columns]\nuser_id = 'Kunde'", ["'Kunde'", "events.csv", "user_id, product_id, event"]),
         ("[tables.events]\nfiles = 3", ["tables.events.files", "list"]),
         ("tables = 3", ["'tables'"]),

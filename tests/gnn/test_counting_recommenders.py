@@ -1,0 +1,124 @@
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from gnn.counting import OwnRepeats, Popularity
+from gnn.ease import Ease
+from gnn.errors import GnnError
+from gnn.events import Interactions
+from gnn.itemknn import ItemKNN
+from gnn.recommender import Fitted
+
+Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]
+
+
+def random_history(make: Make, users: int, items: int, seed: int = 0) -> Interactions:
+    taken = np.random.default_rng(seed).random((users, items)) < 0.3
+    return make({u: np.flatnonzero(taken[u]).tolist() for u in range(users)}, users, items)
+
+
+def checkerboard(make: Make, size: int = 20) -> tuple[Interactions, list[int]]:
+    """User u has every product of its parity but one."""
+    held = [(u + 6) % size for u in range(size)]
+    return make({u: [i for i in range(u % 2, size, 2) if i != held[u]] for u in range(size)}, size, size), held
+
+
+@pytest.mark.parametrize("recommender", [ItemKNN(shrink=1), Ease(1), Ease(1, weighted=True)], ids=lambda r: r.name)
+def test_checkerboard_returns_the_withheld_product(recommender: Fitted, interactions: Make) -> None:
+    history, held = checkerboard(interactions)
+    recommender.fit(history)
+    scores = recommender.scores(np.arange(20))
+    scores[history.users, history.items] = -np.inf
+    assert scores.argmax(1).tolist() == held
+
+
+def test_popularity_counts_buyers(interactions: Make) -> None:
+    popular = Popularity()
+    popular.fit(interactions({0: [0, 1], 1: [1], 2: [1, 3]}, 3, 4))
+    assert popular.scores(np.array([0, 2])).tolist() == [[1, 3, 0, 1]] * 2
+    assert popular.scores(np.array([1]), np.array([1, 2])).tolist() == [[3, 0]]
+
+
+def test_own_repeats_score_what_was_bought(interactions: Make) -> None:
+    own = OwnRepeats()
+    own.fit(interactions({0: [0, 0, 0, 2], 1: [1]}, 2, 3))
+    np.testing.assert_allclose(own.scores(np.array([0, 1])), [[np.log(4), 0, np.log(2)], [0, np.log(2), 0]], rtol=1e-6)
+
+
+def naive_ease(x: np.ndarray, penalty: float) -> np.ndarray:
+    """Steck's Algorithm 1 in float64."""
+    inverse = np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1]))
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return np.asarray(x @ weights)
+
+
+@pytest.mark.parametrize(("users", "items"), [(12, 40), (40, 12)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ease_dual_and_primal_equal_the_naive_formula(
+    users: int, items: int, weighted: bool, interactions: Make
+) -> None:
+    history = random_history(interactions, users, items)
+    ease = Ease(3.0, weighted=weighted)
+    ease.fit(history)
+    assert ease.dual == (users < items)
+    x = ease.values(history).toarray().astype(np.float64)
+    np.testing.assert_allclose(ease.scores(np.arange(users)), naive_ease(x, 3.0), atol=2e-5)
+    some = np.array([1, 5, 7])
+    np.testing.assert_allclose(ease.scores(np.arange(users), some), ease.scores(np.arange(users))[:, some], atol=1e-6)
+
+
+def test_ease_of_products_without_buyers_is_zero(interactions: Make) -> None:
+    ease = Ease(1.0)
+    ease.fit(interactions({0: [0, 2], 1: [2, 4]}, 2, 6))
+    assert ease.scores(np.array([0]))[0, [1, 3, 5]].tolist() == [0, 0, 0]
+
+
+def test_ease_beyond_its_memory_says_so(interactions: Make) -> None:
+    with pytest.raises(GnnError, match="ease_memory_gb"):
+        Ease(1.0, memory_gb=1e-9).fit(random_history(interactions, 9, 9))
+
+
+@pytest.mark.parametrize("neighbours", [3, 100])
+def test_knn_equals_the_dense_formula(neighbours: int, interactions: Make) -> None:
+    history = random_history(interactions, 25, 18)
+    knn = ItemKNN(shrink=2.0, neighbours=neighbours)
+    knn.fit(history)
+    x = history.matrix().toarray().astype(np.float64)
+    together, size = x.T @ x, np.sqrt(x.sum(0))
+    cosine = together / (np.outer(size, size) + 2.0)
+    np.fill_diagonal(cosine, 0)
+    for row in cosine:
+        best = sorted(range(18), key=lambda c: (-np.float32(row[c]), c))[:neighbours]
+        row[[c for c in range(18) if c not in best]] = 0
+    np.testing.assert_allclose(knn.scores(np.arange(25)), x @ cosine.T, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "recommender",
+    [Popularity(), OwnRepeats(), ItemKNN(1, 5), Ease(2), Ease(2, weighted=True), Ease(2, memory_gb=1)],
+    ids=lambda r: r.name,
+)
+@pytest.mark.parametrize(("users", "items"), [(10, 25), (25, 10)])
+def test_losses_are_the_scores_lost_by_deletion(
+    recommender: Fitted, users: int, items: int, interactions: Make
+) -> None:
+    history = random_history(interactions, users, items, 4)
+    recommender.fit(history)
+    user = history.take(np.array([3]))
+    for item in (0, int(user.items[0])):
+        found = recommender.losses(user, item)
+        whole = recommender.scores_for(user)[0, item]
+        for n in range(len(user)):
+            less = user.where(np.arange(len(user)) != n)
+            assert found[n] == pytest.approx(whole - recommender.scores_for(less)[0, item], abs=1e-5)
+
+
+@pytest.mark.parametrize("recommender", [Popularity, OwnRepeats, lambda: ItemKNN(1, 4), lambda: Ease(2)])
+def test_restored_from_its_state_it_scores_the_same(recommender: Callable[[], Fitted], interactions: Make) -> None:
+    history = random_history(interactions, 12, 20)
+    one, two = recommender(), recommender()
+    one.fit(history)
+    two.restore(history, one.state())
+    np.testing.assert_array_equal(one.scores(np.arange(12)), two.scores(np.arange(12)))

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ingest.contract import TABLES
+from ingest.progress import SilentProgress
+from kg.shape import shape_graph
+from kg.stores import GraphFiles, Store, open_store
+
+Rows = Sequence[Mapping[str, Any]]
+WriteTables = Callable[..., Path]
+
+
+def _write(folder: Path, tables: Mapping[str, Rows], extras: Mapping[str, Mapping[str, pa.DataType]]) -> Path:
+    """Clean tables as ingest writes them: contract columns in their types, then extra ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        fields = [(c.name, pa.type_for_alias(c.kind.value.strip()) if "[" not in c.kind.value else pa.timestamp("us", "UTC"))
+                  for c in TABLES[name].columns]  # fmt: skip
+        fields += list(extras.get(name, {}).items())
+        pq.write_table(pa.Table.from_pylist([dict(r) for r in rows], pa.schema(fields)), folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_tables() -> WriteTables:
+    """`write_tables(folder, {table: rows}, {table: {extra column: type}})`; columns that a row leaves out are null."""
+
+    def write(
+        folder: Path, tables: Mapping[str, Rows], extras: Mapping[str, Mapping[str, pa.DataType]] | None = None
+    ) -> Path:
+        return _write(folder, tables, extras or {})
+
+    return write
+
+
+def at(day: int, hour: int = 0, micros: int = 0) -> datetime:
+    return datetime(2024, 1, 1, hour, tzinfo=UTC) + timedelta(days=day, microseconds=micros)
+
+
+def _rich_shop() -> tuple[dict[str, Rows], dict[str, dict[str, pa.DataType]]]:
+    """A shop in which every label and every type that a build makes occurs, with what is hard to carry over."""
+    draw = random.Random(3)
+    words = ["Tee", "Käse", "北京", "naïve 'quote'", 'double "quote"', "back\\slash", "tab\there", "😀", "", "`tick`"]
+    products: list[dict[str, Any]] = [
+        {
+            "product_id": f"p{n:03d}",
+            "title": None if n % 11 == 0 else f"{words[n % len(words)]} {n}",
+            "description": "line one\nline two" if n % 5 == 0 else None,
+            "brand": None if n % 7 == 0 else f"Brand {words[n % 4]}",
+            "category": None if n % 9 == 0 else f"food > drinks > {words[n % 3]}; gifts",
+            "price": None if n % 6 == 0 else draw.random() * 100,
+            "stock": float(n),
+            "parent_id": f"p{n - 1:03d}" if n % 8 == 1 else None,
+            "recommendable": n % 10 != 3,
+            "available_from": at(n, micros=n) if n % 2 else None,
+            "organic": None if n % 4 == 0 else n % 3 == 0,
+            "weight": n,
+        }
+        for n in range(120)
+    ]
+    users = [{"user_id": f"u{n:02d}", "age": n if n % 3 else None, "joined": at(-n)} for n in range(40)]
+    kinds = ["impression", "click", "view", "cart", "purchase", "review", "wishlist", "return", "search"]
+    events: list[dict[str, Any]] = [
+        {
+            "event_id": f"e{n:05d}",
+            "user_id": f"u{draw.randrange(45):02d}",
+            "product_id": f"p{draw.randrange(120):03d}",
+            "event": kinds[n % 9] if n % 3 else "purchase",
+            "time": None if n % 50 == 0 else at(draw.randrange(90), draw.randrange(24), draw.randrange(10**6)),
+            "sequence": n if n % 2 else None,
+            "quantity": float(draw.randrange(1, 5)) if n % 4 else None,
+            "price": draw.random() * 10 if n % 5 else None,
+            "rating": float(n % 5) if n % 9 == 5 else None,
+            "text": words[n % len(words)] if n % 9 == 5 else None,
+            "channel": ["web", "store", None][n % 3],
+            "store": f"s{n % 4}",
+            "order_id": f"o{n // 4}" if n % 10 else None,
+            "account_id": f"a{n % 5}" if n % 6 == 0 else None,
+            "split": ["train", "valid", "test"][n % 3],
+            "discount": draw.random() if n % 2 else None,
+            "week": n % 53,
+        }
+        for n in range(2500)
+    ]
+    # the same product twice in one order, and the very same sale under another id
+    events += [dict(events[3], event_id=f"twin{n}") for n in range(3)]
+    tables: dict[str, Rows] = {
+        "products": products,
+        "users": users,
+        "events": events,
+        "triples": [
+            {"head": "p001", "relation": "goes_with", "tail": "p002", "time": at(1)},
+            {"head": "p001", "relation": "goes_with", "tail": "p002", "time": at(1), "weight": 0.5},
+            {"head": "p001", "relation": "origin", "tail": "Ceylon", "tail_type": "country"},
+            {"head": "Ceylon", "head_type": "country", "relation": "exports", "tail": "p003"},
+            {"head": "Ceylon", "head_type": "country", "relation": "near", "tail": "India"},
+            {"head": "p004", "head_type": "artist", "relation": "sings", "tail": "p005", "tail_type": "Product"},
+        ],
+        "campaigns": [
+            {"campaign_id": "c1", "start_time": at(-30_000), "end_time": at(3), "kind": "mail"},
+            {"campaign_id": "c1", "user_id": "u01"},
+            {"campaign_id": "c2", "user_id": "u02", "start_time": at(5), "kind": "sms"},
+        ],
+        "coupons": [
+            {"coupon_id": "k1", "product_id": "p001", "campaign_id": "c1"},
+            {"coupon_id": "k1", "product_id": "p002", "campaign_id": "c1"},
+            {"coupon_id": "k1", "product_id": "p001", "campaign_id": "c3"},
+            {"coupon_id": "k2", "product_id": "p009"},
+        ],
+        "redemptions": [
+            {"user_id": "u01", "coupon_id": "k1", "campaign_id": "c1", "time": at(2)},
+            {"user_id": "u01", "coupon_id": "k1", "campaign_id": "c1", "time": at(2)},
+            {"user_id": "u99", "coupon_id": "k9"},
+        ],
+        "accounts": [
+            {"account_id": "a1", "channel": "web", "user_id": "u01", "email": "x@example.org"},
+            {"account_id": "a9", "channel": "app"},
+        ],
+    }
+    extras = {
+        "products": {"organic": pa.bool_(), "weight": pa.int64()},
+        "users": {"age": pa.int64(), "joined": pa.timestamp("us", "UTC")},
+        "events": {"discount": pa.float64(), "week": pa.int64(), "never": pa.string()},
+        "campaigns": {"kind": pa.string()},
+        "triples": {"weight": pa.float64()},
+    }
+    return tables, extras
+
+
+@pytest.fixture(scope="session")
+def rich_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write(tmp_path_factory.mktemp("rich") / "tables", *_rich_shop())
+
+
+@pytest.fixture(scope="session")
+def rich_graph(rich_tables: Path) -> GraphFiles:
+    return shape_graph(rich_tables, rich_tables.parent / "graph", SilentProgress())
+
+
+@pytest.fixture(scope="session")
+def small_graph(tmp_path_factory: pytest.TempPathFactory) -> GraphFiles:
+    folder = tmp_path_factory.mktemp("small")
+    events = [{"event_id": "1", "user_id": "u", "product_id": "p", "event": "purchase", "order_id": "o", "time": at(0)}]
+    _write(folder / "tables", {"events": events}, {})
+    return shape_graph(folder / "tables", folder / "graph", SilentProgress())
+
+
+@pytest.fixture(params=["ladybug", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty store of each kind."""
+    yield str(tmp_path / "graph.lbug") if request.param == "ladybug" else request.getfixturevalue("empty_neo4j").url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with open_store(store_url) as opened:
+        yield opened
