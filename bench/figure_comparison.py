@@ -16,7 +16,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-OURS = {"fused": "#2f7d32", "gnn": "#7cb87f"}
+from gnn.report import TITLES
+
+OURS = {"fused": "#2f7d32", "network": "#7cb87f"}
 OTHER = "#9aa7b1"
 
 
@@ -24,15 +26,15 @@ def panel(axes: Axes, task: str, figures: dict[str, Any], metric: str) -> None:
     """One task: a dot per recommender with its bootstrap interval, best on top."""
     rows = sorted(
         ((name, figures["recommenders"][name]["metrics"][metric]) for name in figures["recommenders"]),
-        key=lambda row: row[1]["value"],
+        key=lambda row: row[1]["mean"],
     )
     for height, (name, found) in enumerate(rows):
         colour = OURS.get(name, OTHER)
         axes.plot([found["low"], found["high"]], [height, height], color=colour, lw=3, solid_capstyle="round")
-        axes.plot(found["value"], height, "o", color=colour, ms=7)
-        axes.annotate(f"{found['value']:.4f}", (found["high"], height), xytext=(6, -3.5), textcoords="offset points",
+        axes.plot(found["mean"], height, "o", color=colour, ms=7)
+        axes.annotate(f"{found['mean']:.4f}", (found["high"], height), xytext=(6, -3.5), textcoords="offset points",
                       fontsize=8.5)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_yticks(range(len(rows)), [TITLES.get(name, name) for name, _ in rows])
     axes.set_title(f"{task}: {metric} of {figures['users']:,} users", fontsize=10.5, loc="left")
     axes.set_xlim(left=0)
     axes.margins(x=0.16, y=0.12)

@@ -20,10 +20,11 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import machine, run
+from gnn.report import table as comparison
 from ingest.progress import SilentProgress
 from kg.neo4j_store.credentials import password_file
 from kg.neo4j_store.server import ServerOptions, start, stop
-from shopgraph.cli.console import table
+from shopgraph.cli.console import PIPE_WIDTH, table
 
 SHOPGRAPH = str(Path(sys.executable).with_name("shopgraph"))
 
@@ -86,13 +87,13 @@ def model_figures(workspace: Path) -> dict[str, Any]:
     figures["train"] = {"seconds": round(trained.seconds, 1), "peak_mib": round(trained.peak_mib)}
     evaluated = run([SHOPGRAPH, "evaluate", *tail])
     figures["evaluate"] = {"seconds": round(evaluated.seconds, 1), "peak_mib": round(evaluated.peak_mib)}
-    figures["quality"] = json.loads(evaluated.stdout)["tasks"]
+    figures["quality"] = json.loads(evaluated.stdout)
     return figures
 
 
 def show(report: dict[str, Any]) -> None:
     """Print the figures as tables."""
-    out = Console(soft_wrap=True, highlight=False)
+    out = Console(soft_wrap=True, highlight=False, width=PIPE_WIDTH)
     rows = [
         (name, b["seconds"], b["steps"]["load"], f"{b['relationships']:,}", f"{b['relationships_per_second']:,}",
          b["peak_mib"])
@@ -104,10 +105,8 @@ def show(report: dict[str, Any]) -> None:
     rows = [(step, model[step]["seconds"], model[step]["peak_mib"]) for step in ("encode", "train", "evaluate")]
     out.print(table("\nModel", ("step", "seconds", "peak MiB"), rows, right=("seconds", "peak MiB")))
     out.print(f"texts per second: {model['encode']['texts_per_second']}")
-    from gnn.report import comparison_rows
-
-    for task, figures in model["quality"].items():
-        heads, lines = comparison_rows(figures)
+    for task in model["quality"]["tasks"]:
+        heads, lines = comparison(model["quality"], task)
         out.print(table(f"\n{task}", heads, lines, right=heads[1:]))
 
 

@@ -104,7 +104,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     batch: int = 256
     holdout: float = 0.3
-    dropout: float = 0.3
+    dropout: float = 0.6
     edge_dropout: float = 0.2
     full_softmax: int = 8192
     negatives: int = 4096

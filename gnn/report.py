@@ -10,30 +10,36 @@ TITLES = {
     "own-repeats": "own repeats",
     "item-knn": "item-kNN",
     "ease": "EASE",
-    "network": "graph network alone",
-    "fused": "fused (recommended)",
+    "network": "graph network",
+    "fused": "fused",
     "recs": "the file",
 }
 SHOWN = ("recall", "ndcg", "hit_rate", "mrr")
+NARROW = ("ndcg",)
 
 
-def table(result: Mapping[str, Any], task: str, k: int | None = None) -> tuple[list[str], list[list[str]]]:
+def table(
+    result: Mapping[str, Any], task: str, k: int | None = None, *, narrow: bool = False
+) -> tuple[list[str], list[list[str]]]:
     """Header and rows, one recommender a row: each metric at k with its interval, AUC, coverage, fused minus it.
 
     Args:
         result: what `evaluate` or `evaluate_recs` returned.
         task: a key of `result["tasks"]`.
         k: cut-off; None: the largest evaluated.
+        narrow: NDCG alone, for a terminal of 80 columns.
     """
     k = max(result["k"]) if k is None else k
     part = result["tasks"][task]
-    header = ["recommender", *(f"{name}@{k}" for name in SHOWN), "AUC", f"coverage@{max(result['k'])}"]
+    shown = NARROW if narrow else SHOWN
+    header = ["recommender", *(f"{name}@{k}" for name in shown)]
+    header += [] if narrow else ["AUC", f"coverage@{max(result['k'])}"]
     header += [f"fused minus it, ndcg@{k}"] if part["differences"] else []
     rows = []
     for name, found in part["recommenders"].items():
         metrics = found["metrics"]
-        row = [TITLES.get(name, name), *(interval(metrics.get(f"{m}@{k}")) for m in SHOWN)]
-        row += [_mean(metrics.get("auc")), f"{found['lists']['coverage']:.3f}"]
+        row = [TITLES.get(name, name), *(interval(metrics.get(f"{m}@{k}")) for m in shown)]
+        row += [] if narrow else [_mean(metrics.get("auc")), f"{found['lists']['coverage']:.3f}"]
         if part["differences"]:
             row.append(interval(part["differences"].get(name, {}).get(f"ndcg@{k}"), signed=True))
         rows.append(row)

@@ -105,6 +105,7 @@ def connect(scratch: Path, threads: int, memory_limit: str) -> duckdb.DuckDBPyCo
         },
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # progress is shown by the caller's stations
     return connection
 
 

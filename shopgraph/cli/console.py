@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ingest.progress import Progress, Station
 
-PIPE_WIDTH = 160
+PIPE_WIDTH = 180
 """Columns of a table that goes to a file or a pipe."""
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -21,6 +21,8 @@ from shopgraph.stations import current_snapshot
 from shopgraph.stations import evaluate as measure
 
 NAME = "evaluate"
+WIDE = 175
+"""Columns of a terminal that the whole table needs; a narrower one gets NDCG alone."""
 
 
 def command(
@@ -58,7 +60,7 @@ def show(report: dict[str, Any]) -> None:
     from gnn.report import table
 
     for task, figures in report["tasks"].items():
-        header, rows = table(report, task)
+        header, rows = table(report, task, narrow=console.out.width < WIDE)
         title = f"\n{task}, {report['stage']}: {figures['users']:,} users, {figures['candidates']:,} candidates"
         console.out.print(console.table(title, header, rows, right=header[1:]))
     console.say("\nmean [95 % bootstrap interval over users]; every candidate is ranked, none sampled")

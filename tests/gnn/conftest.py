@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
+from numpy.typing import NDArray
 
+from gnn.config import GnnConfig
 from gnn.events import Events, Interactions
+from gnn.training import train
+from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
 
 DAY = 86_400_000_000
@@ -60,15 +66,13 @@ def make_shop(users: int = 60, products: int = 80, per_user: int = 12, seed: int
             split.append("test" if n == per_user - 1 else "valid" if n == per_user - 2 else "train")
     entity = nodes([], type=pa.array([], pa.string()))
     children = [(p, p.rsplit(" > ", 1)[0]) for p in paths if " > " in p]
+    made_by = [(p, f"brand {b}") for p, b in zip(pid, brand, strict=True)]
+    in_category = [(p, kinds[b]) for p, b in zip(pid, brand, strict=True)]
     related = edges(product, product, [("p000", "p001")], relation=["goes_with"])
     table: dict[EdgeKey, EdgeTable] = {
         ("User", "PURCHASED", "Product"): edges(user, product, pairs, at=micros(days), split=split),
-        ("Product", "MADE_BY", "Brand"): edges(
-            product, brands, [(p, f"brand {b}") for p, b in zip(pid, brand, strict=True)]
-        ),
-        ("Product", "IN_CATEGORY", "Category"): edges(
-            product, category, [(p, kinds[b]) for p, b in zip(pid, brand, strict=True)]
-        ),
+        ("Product", "MADE_BY", "Brand"): edges(product, brands, made_by),
+        ("Product", "IN_CATEGORY", "Category"): edges(product, category, in_category),
         ("Category", "CHILD_OF", "Category"): edges(category, category, children),
         ("Product", "RELATED", "Product"): related,
     }
@@ -92,3 +96,45 @@ def history_of(rows: Mapping[int, Sequence[int]], n_users: int, n_items: int) ->
 @pytest.fixture
 def interactions() -> Callable[[Mapping[int, Sequence[int]], int, int], Interactions]:
     return history_of
+
+
+@pytest.fixture(scope="session")
+def build_shop() -> Callable[..., Snapshot]:
+    return make_shop
+
+
+@pytest.fixture(scope="session")
+def text() -> NDArray[np.float32]:
+    """Unit vectors of the shop's products: the taste, blurred."""
+    vectors = np.random.default_rng(3).normal(size=(80, 16)).astype(np.float32)
+    vectors[:, 0] += np.where(np.arange(80) % 2, 2, -2)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+SMALL = {"split": {"method": "column"}, "train": {"threads": 1, "epochs": 8}, "eval": {"bootstrap": 100}}
+
+
+@pytest.fixture(scope="session")
+def config() -> GnnConfig:
+    return GnnConfig.from_dict(SMALL)
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(
+    tmp_path_factory: pytest.TempPathFactory, shop: Snapshot, text: NDArray[np.float32], config: GnnConfig
+) -> Path:
+    """A model of the shop, trained once; its refit is in `live` beside it."""
+    folder = tmp_path_factory.mktemp("model") / "eval"
+    train(shop, text, config, folder, SilentProgress(), refit=True)
+    return folder
+
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)

@@ -56,9 +56,7 @@ def naive_ease(x: np.ndarray, penalty: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("users", "items"), [(12, 40), (40, 12)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_ease_dual_and_primal_equal_the_naive_formula(
-    users: int, items: int, weighted: bool, interactions: Make
-) -> None:
+def test_ease_dual_and_primal_are_the_naive_formula(users: int, items: int, weighted: bool, interactions: Make) -> None:
     history = random_history(interactions, users, items)
     ease = Ease(3.0, weighted=weighted)
     ease.fit(history)

@@ -11,8 +11,8 @@ from gnn.metrics import at_k, auc, diversity, gini, novelty
 
 # places that hit, relevant products; all worked out by hand at k = 3
 TABLE = [
-    ([1, 0, 1, 1], 2, {"recall": 1.0, "precision": 2 / 3, "f1": 0.8, "hit_rate": 1.0, "mrr": 1.0, "map": (1 + 2 / 3) / 2,
-                       "ndcg": (1 + 1 / log2(4)) / (1 + 1 / log2(3))}),
+    ([1, 0, 1, 1], 2, {"recall": 1.0, "precision": 2 / 3, "f1": 0.8, "hit_rate": 1.0, "mrr": 1.0,
+                       "map": (1 + 2 / 3) / 2, "ndcg": (1 + 1 / log2(4)) / (1 + 1 / log2(3))}),
     ([0, 1, 0, 0], 5, {"recall": 0.2, "precision": 1 / 3, "f1": 0.25, "hit_rate": 1.0, "mrr": 0.5, "map": 0.5 / 3,
                        "ndcg": (1 / log2(3)) / (1 + 1 / log2(3) + 1 / log2(4))}),
     ([0, 0, 0, 1], 1, {"recall": 0, "precision": 0, "f1": 0, "hit_rate": 0, "mrr": 0, "map": 0, "ndcg": 0}),
