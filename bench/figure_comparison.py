@@ -36,8 +36,8 @@ def panel(axes: Axes, task: str, figures: dict[str, Any], metric: str) -> None:
                       fontsize=8.5)  # fmt: skip
     axes.set_yticks(range(len(rows)), [TITLES.get(name, name) for name, _ in rows])
     axes.set_title(f"{task}: {metric} of {figures['users']:,} users", fontsize=10.5, loc="left")
-    axes.set_xlim(left=0)
-    axes.margins(x=0.16, y=0.12)
+    axes.set_xlim(0, 1.18 * max(found["high"] for _, found in rows))
+    axes.margins(y=0.12)
     axes.grid(axis="x", alpha=0.3)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file as load_tensors
@@ -109,7 +110,7 @@ class Bundle:
         head = read_head(folder)
         try:
             return cls._read(folder, head)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
             raise GnnError("the model is damaged", str(folder), "run shopgraph train again") from error
 
     @classmethod

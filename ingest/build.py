@@ -14,6 +14,7 @@ import duckdb
 
 from ingest.errors import IngestError
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
+from ingest.mapping import DANGLING
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport, write_json
 from ingest.quality_page import write_page
@@ -74,6 +75,8 @@ def build_tables(
     Raises:
         IngestError: a source, table or mapping that cannot be used, or a folder that cannot be written.
     """
+    if settings.dangling not in DANGLING:
+        raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
     _check_target(tables_dir, opened)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -20,11 +20,8 @@ class Station(Protocol):
 class Progress(Protocol):
     """Opens stations; entering one shows it, leaving it shows its duration."""
 
-    @contextmanager
-    def station(self, title: str, total: int | None = None, unit: str = "") -> Iterator[Station]:
+    def station(self, title: str, total: int | None = None, unit: str = "") -> AbstractContextManager[Station]:
         """Open a station called `title` of `total` units (None: unknown)."""
-        raise NotImplementedError
-        yield
 
 
 class _SilentStation:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.errors import IngestError
 from ingest.mapping import TableMapping
 from ingest.names import identifier, literal
 
@@ -94,16 +95,22 @@ class ColumnRegister:
 
 
 def connect(scratch: Path, threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    """A DuckDB database file in `scratch` that spills there, works in UTC and stays below `memory_limit`."""
-    connection = duckdb.connect(
-        str(scratch / "work.duckdb"),
-        config={
-            "threads": str(threads),
-            "memory_limit": memory_limit,
-            "temp_directory": str(scratch / "spill"),
-            "preserve_insertion_order": "false",
-        },
-    )
+    """A DuckDB database file in `scratch` that spills there, works in UTC and stays below `memory_limit`.
+
+    Raises:
+        IngestError: `threads` or `memory_limit` is nothing that DuckDB understands.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": str(threads),
+        "memory_limit": memory_limit,
+        "temp_directory": str(scratch / "spill"),
+        "preserve_insertion_order": "false",
+    }
+    try:
+        connection = duckdb.connect(str(scratch / "work.duckdb"), config=config)
+    except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.SyntaxException) as error:
+        what = f"threads = {threads}, memory_limit = {memory_limit!r} cannot be used"
+        raise IngestError(what, "settings", "give a number of 1 or more, and a size such as 3GB") from error
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # progress is shown by the caller's stations
     return connection

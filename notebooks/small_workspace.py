@@ -19,7 +19,7 @@ from shopgraph.workspace import Workspace
 SETTINGS = ("split.valid_from=2017-08-01", "split.test_from=2017-10-15", "split.min_buyers=2", "train.epochs=4")
 
 
-def small_workspace(root: Path, households: int = 80) -> Workspace:
+def small_workspace(root: Path, households: int = 50) -> Workspace:
     """The workspace in `root`, made where it is missing; what is there already is used again."""
     place, silent = Workspace(root / "workspace"), SilentProgress()
     source = root / f"tables-{households}"

@@ -65,6 +65,17 @@ def check_login(driver: neo4j.Driver, url: str, credentials: Credentials) -> Non
         raise explain(error, url, credentials) from error
 
 
+def has_roles(driver: neo4j.Driver, credentials: Credentials) -> bool:
+    """Whether the server knows roles, that is, accounts that may only read; the Community edition does not."""
+    try:
+        found = driver.execute_query(
+            "CALL dbms.components() YIELD edition RETURN edition", database_=credentials.database, routing_="r"
+        )
+    except Neo4jError:
+        return False  # the account may not ask: promise nothing
+    return any(record["edition"] != "community" for record in found.records)
+
+
 def server_version(driver: neo4j.Driver) -> str:
     """Version of the server that `driver` is connected to."""
     return str(driver.get_server_info().agent).removeprefix("Neo4j/")

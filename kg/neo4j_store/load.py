@@ -13,6 +13,7 @@ from ingest.progress import Progress, Station
 from kg.errors import GraphError
 from kg.neo4j_store import ledger
 from kg.neo4j_store.batches import BATCH_ROWS, Batch, batch_ids, edge_batches, node_batches
+from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.ledger import BuildState
 from kg.schema import LABELS, LEDGER_LABELS, RELATIONSHIPS
 from kg.stores import EdgeFile, GraphFiles, NodeFile
@@ -79,16 +80,14 @@ class Loading:
 
     def _refuse_foreign(self, session: neo4j.Session, state: BuildState | None) -> None:
         """Refuse a database with nodes of our labels that no build of ours wrote: they would be lost."""
-        for label in LABELS:
-            allowed = 0
-            if state is not None:
-                if state.state != "complete" or label in LEDGER_LABELS:
-                    continue
-                allowed = state.counts.get(label, 0)
-            found = _count(session, f"MATCH (n:`{label}`) RETURN count(n) AS n")
-            if found > allowed:
+        if state is not None and state.state != "complete":
+            return  # how many of ours are there is not known in the midst of a build
+        labels = [label for label in LABELS if state is None or label not in LEDGER_LABELS]
+        for label, found in zip(labels, count_all(session, [f"(n:`{label}`)" for label in labels]), strict=True):
+            ours = state.counts.get(label, 0) if state else 0
+            if found > ours:
                 raise GraphError(
-                    f"the database holds {found - allowed:,} {label} nodes that shopgraph did not write",
+                    f"the database holds {found - ours:,} {label} nodes that shopgraph did not write",
                     self._url,
                     "name an empty database in NEO4J_DATABASE or another server, or remove those nodes yourself",
                 )
@@ -149,8 +148,7 @@ class Loading:
         for edge in graph.edges:
             expected[f"(:`{edge.source}`)-[n:`{edge.type}`]->()"] += edge.rows
             expected[f"()-[n:`{edge.type}`]->(:`{edge.target}`)"] += edge.rows
-        for pattern, rows in expected.items():
-            found = _count(session, f"MATCH {pattern} RETURN count(n) AS n")
+        for (pattern, rows), found in zip(expected.items(), count_all(session, list(expected)), strict=True):
             if found != rows:
                 remedy = "run the build again; if it stays so, something else writes to this database"
                 raise GraphError(f"the database holds {found:,} {pattern}, the files {rows:,}", self._url, remedy)
@@ -176,11 +174,6 @@ def _advance(running: set[Future[int]], station: Station) -> set[Future[int]]:
     for future in finished:
         station.advance(future.result())
     return rest
-
-
-def _count(session: neo4j.Session, query: str) -> int:
-    record = session.run(query).single(strict=True)
-    return int(record["n"])
 
 
 def _run(session: neo4j.Session, statement: str) -> None:

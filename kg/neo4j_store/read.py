@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kg.neo4j_store.batches import property_name
+from kg.neo4j_store.counts import count_all
 from kg.schema import ARROW_TYPE, EVENT_TYPES, Type
 
 FETCH_ROWS = 50
@@ -39,7 +40,8 @@ def relationships(
     A record holds the relationships of one node: of the source for events, else of the label with fewer nodes.
     """
     source, name, target = key
-    by_target = name not in EVENT_TYPES.values() and _count(session, target) < _count(session, source)
+    sources, targets = count_all(session, [f"(n:`{source}`)", f"(n:`{target}`)"])
+    by_target = name not in EVENT_TYPES.values() and targets < sources
     one, arrow, other = (target, f"<-[r:`{name}`]-", source) if by_target else (source, f"-[r:`{name}`]->", target)
     ends = ("ends", "one") if by_target else ("one", "ends")
     lists = ", ".join(_columns("found", properties))
@@ -68,7 +70,7 @@ def _columns(items: str, types: Mapping[str, Type]) -> list[str]:
 def _batches(session: neo4j.Session, query: str, types: Mapping[str, Type]) -> Iterator[pa.RecordBatch]:
     held: dict[str, list[Any]] = {}
     for record in session.run(query):
-        lists = dict(record.items())  # not data(), which walks through every value
+        lists = dict(zip(record.keys(), record.values(), strict=True))  # not data(), which walks through every value
         rows = next(len(v) for v in lists.values() if isinstance(v, list))
         for name, values in lists.items():
             held.setdefault(name, []).extend(values if isinstance(values, list) else [values] * rows)
@@ -92,8 +94,3 @@ def _batch(lists: Mapping[str, list[Any]], types: Mapping[str, Type]) -> pa.Reco
 def _times(seconds: list[int | None], micros: list[int | None]) -> pa.Array:
     whole = pc.multiply(pa.array(seconds, pa.int64()), 1_000_000)
     return pc.add(whole, pa.array(micros, pa.int64())).cast(ARROW_TYPE[Type.DATETIME])
-
-
-def _count(session: neo4j.Session, label: str) -> int:
-    record = session.run(f"MATCH (n:`{label}`) RETURN count(n) AS n").single(strict=True)
-    return int(record["n"])

@@ -94,16 +94,16 @@ def start(progress: Progress, options: ServerOptions | None = None, home: Path |
         fresh = not password_file(home).is_file()
         if fresh:
             make_password(home)
-        process = _launch(java, jars, home, options)
+        pid = _launch(java, jars, home, options)
         try:
-            version = _await(process, url, home, options.wait_seconds, fresh=fresh)
+            version = _await(pid, url, home, options.wait_seconds, fresh=fresh)
         except BaseException:
-            _end(process.pid)
+            _end(pid)
             raise
         station.note(url)
-    state = {"pid": process.pid, "url": url, "version": version, **asdict(options)}
+    state = {"pid": pid, "url": url, "version": version, **asdict(options)}
     (home / "server.json").write_text(json.dumps(state, indent=1))
-    return ServerInfo(url, version, process.pid, home)
+    return ServerInfo(url, version, pid, home)
 
 
 def status(home: Path | None = None) -> ServerInfo | None:
@@ -183,7 +183,7 @@ def _configuration(options: ServerOptions) -> str:
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> subprocess.Popen[bytes]:
+def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> int:
     command = [
         java,
         f"-Xms{options.heap}",
@@ -197,24 +197,22 @@ def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> subpro
         f"--config-dir={home / 'conf'}",
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
-    with _log(home).open("wb") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=home,
-            env=environment,
-            start_new_session=True,
-        )
+    log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(_log(home)), log, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # a session of its own: it outlives this process and is not reached by the terminal's interrupt
+    return os.posix_spawn(java, command, environment, file_actions=actions, setsid=True)
 
 
-def _await(process: subprocess.Popen[bytes], url: str, home: Path, seconds: float, *, fresh: bool) -> str:
+def _await(pid: int, url: str, home: Path, seconds: float, *, fresh: bool) -> str:
     """Wait until the server answers and return its version; a `fresh` one gets its password."""
     log, deadline = str(_log(home)), time.monotonic() + seconds
     port = int(url.rsplit(":", 1)[1])
     while not _is_listening(port):
-        if process.poll() is not None:
+        if _has_ended(pid):
             lines = _log(home).read_text(errors="replace").strip().splitlines() or ["no message"]
             reason = next((line for line in lines if "ERROR" in line), lines[-1])
             raise GraphError(f"Neo4j ended while starting: {reason[:300]}", log, "read the log, then start again")
@@ -225,7 +223,7 @@ def _await(process: subprocess.Popen[bytes], url: str, home: Path, seconds: floa
         try:
             return _log_in(url, home, fresh=fresh)
         except NEO4J_ERRORS as error:
-            if process.poll() is not None or time.monotonic() > deadline:
+            if _has_ended(pid) or time.monotonic() > deadline:
                 raise GraphError("Neo4j started, but the login fails", log, "remove the server's folder") from error
             time.sleep(0.5)
 

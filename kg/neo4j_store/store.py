@@ -13,7 +13,8 @@ from neo4j.exceptions import ClientError, Neo4jError
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.neo4j_store import ledger, read
-from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, open_driver
+from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, has_roles, open_driver
+from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
 from kg.neo4j_store.load import Loading
@@ -32,8 +33,6 @@ class Neo4jStore:
         GraphError: the server is down, the login fails, or the database does not exist.
     """
 
-    capabilities = Capabilities(vector_index=True, full_text=True, server_transactions=True, roles=False)
-
     def __init__(self, url: str) -> None:
         self.url = url
         self._credentials = find_credentials(url)
@@ -43,6 +42,8 @@ class Neo4jStore:
         except GraphError:
             self._driver.close()
             raise
+        roles = has_roles(self._driver, self._credentials)
+        self.capabilities = Capabilities(vector_index=True, full_text=True, server_transactions=True, roles=roles)
 
     def load(self, graph: GraphFiles, progress: Progress) -> bool:
         """Make the database hold exactly `graph`; False when it did already. A load that was killed is resumed.
@@ -69,10 +70,10 @@ class Neo4jStore:
 
     def counts(self) -> dict[str, int]:
         """Nodes per label and relationships per type of the schema."""
-        queries = {label: f"MATCH (n:`{label}`) RETURN count(n) AS n" for label in LABELS}
-        queries |= {name: f"MATCH ()-[r:`{name}`]->() RETURN count(r) AS n" for name in RELATIONSHIPS}
+        patterns = {label: f"(n:`{label}`)" for label in LABELS}
+        patterns |= {name: f"()-[n:`{name}`]->()" for name in RELATIONSHIPS}
         with self._errors(), self._session() as session:
-            return {name: int(session.execute_read(_single, query)["n"]) for name, query in queries.items()}
+            return dict(zip(patterns, count_all(session, list(patterns.values())), strict=True))
 
     def nodes(self, label: str, properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `id` and the properties."""
@@ -94,7 +95,7 @@ class Neo4jStore:
         """Moves with every build that writes."""
         with self._errors(), self._session() as session:
             state = session.execute_read(ledger.read_state)
-            batches = session.execute_read(_single, "MATCH (b:Batch) RETURN count(b) AS n")["n"]
+            (batches,) = count_all(session, ["(n:Batch)"])
         return f"{state.counter if state else ''}-{batches}"
 
     def run(
@@ -170,7 +171,3 @@ class Neo4jStore:
                 " ".join((error.message or "").split()), "query", "see shopgraph query --list for examples"
             )
         return explain(error, self.url, self._credentials)
-
-
-def _single(tx: neo4j.ManagedTransaction, query: str) -> neo4j.Record:
-    return tx.run(query).single(strict=True)

@@ -179,3 +179,9 @@ def test_rows_that_are_unaccounted_for_stop_the_build() -> None:
     report = QualityReport("s", "2024-01-01", "f", {"events": TableQuality(rows_in=3, loaded=1, merged=1)})
     with pytest.raises(IngestError, match="unaccounted"):
         report.check()
+
+
+@pytest.mark.parametrize("setting", [{"dangling": "drop"}, {"memory_limit": "much"}, {"threads": 0}])
+def test_settings_that_mean_nothing(build: Build, setting: dict[str, Any]) -> None:
+    with pytest.raises(IngestError, match=next(iter(setting))):
+        build(FILES, **setting)

@@ -10,12 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.contract import TABLES
+from ingest.contract import TABLES, Kind
 from ingest.progress import SilentProgress
 from kg.shape import shape_graph
 from kg.stores import GraphFiles, Store, open_store
 
 Rows = Sequence[Mapping[str, Any]]
+ARROW_TYPE = {
+    Kind.ID: pa.string(),
+    Kind.TEXT: pa.string(),
+    Kind.FLOAT: pa.float64(),
+    Kind.INTEGER: pa.int64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.TIME: pa.timestamp("us", "UTC"),
+}
 WriteTables = Callable[..., Path]
 
 
@@ -23,8 +31,7 @@ def _write(folder: Path, tables: Mapping[str, Rows], extras: Mapping[str, Mappin
     """Clean tables as ingest writes them: contract columns in their types, then extra ones."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
-        fields = [(c.name, pa.type_for_alias(c.kind.value.strip()) if "[" not in c.kind.value else pa.timestamp("us", "UTC"))
-                  for c in TABLES[name].columns]  # fmt: skip
+        fields = [(column.name, ARROW_TYPE[column.kind]) for column in TABLES[name].columns]
         fields += list(extras.get(name, {}).items())
         pq.write_table(pa.Table.from_pylist([dict(r) for r in rows], pa.schema(fields)), folder / f"{name}.parquet")
     return folder

@@ -31,11 +31,11 @@ def documented() -> dict[str, str]:
     rows: dict[str, str] = {}
     current = ""
     for line in DOCS.splitlines():
-        cells = [c.strip() for c in line.strip("|").split(" | ")] if line.startswith("|") else []
-        if len(cells) >= 2 and not set(cells[0]) <= {"-", "|"}:
-            name = re.fullmatch(r"\|?\s*`([a-z0-9 -]+)`", cells[0])
-            current = name[1] if name and name[1] in COMMANDS else current
-            rows[current] = rows.get(current, "") + line + "\n"
+        if not line.startswith("| "):
+            continue
+        first = line.split(" | ")[0].strip("| ").strip("`")
+        current = first if first in COMMANDS else current
+        rows[current] = rows.get(current, "") + line + "\n"
     return rows
 
 
