@@ -22,8 +22,8 @@ from gnn.ranking import MASKED, blocks, top_k
 from gnn.recommender import Fitted
 from gnn.slices import deepest_category, product_slices
 from gnn.splits import Split, describe
-from gnn.tasks import NEXT, Task, make_tasks, recommendable
-from ingest.progress import Progress
+from gnn.tasks import NEXT, Task, make_task, make_tasks, recommendable
+from ingest.progress import Progress, Station
 from kg.snapshot import Snapshot
 
 
@@ -65,14 +65,41 @@ def evaluate(
     with progress.station("evaluate", sum(len(t.users) for t in tasks), "users") as station:
         for task in tasks:
             fused = make_fused(bundle, parts, task.candidates, task.name)
-            readings: dict[str, list[Reading]] = {}
-            for at in blocks(len(task.users), len(task.candidates), bundle.config.eval.block):
-                for name, reading in _read_block(task, parts, fused, at, max(bundle.config.eval.k)):
-                    readings.setdefault(name, []).append(reading)
-                station.advance(at.stop - at.start)
-            whole = {name: _joined(parts_) for name, parts_ in readings.items()}
-            out["tasks"][task.name] = report(task, whole, kinds, bundle.config.eval)
+            found = report(task, _read(task, parts, fused, bundle.config.eval, station), kinds, bundle.config.eval)
+            cold = make_task(
+                task.name, split, split.stage, recommendable(snapshot), bundle.config.split.min_buyers, cold=True
+            )
+            if len(cold.users):
+                _add_cold_users(found, cold, _read(cold, parts, fused, bundle.config.eval, None), bundle.config.eval)
+            out["tasks"][task.name] = found
     return out
+
+
+def _read(
+    task: Task, parts: Mapping[str, Fitted], fused: Fused, config: EvalConfig, station: Station | None
+) -> dict[str, Reading]:
+    """Every recommender's reading of `task`, in blocks of users."""
+    readings: dict[str, list[Reading]] = {}
+    for at in blocks(len(task.users), len(task.candidates), config.block):
+        for name, reading in _read_block(task, parts, fused, at, max(config.k)):
+            readings.setdefault(name, []).append(reading)
+        if station is not None:
+            station.advance(at.stop - at.start)
+    return {name: _joined(blocks_) for name, blocks_ in readings.items()}
+
+
+def _add_cold_users(found: dict[str, Any], cold: Task, readings: Mapping[str, Reading], config: EvalConfig) -> None:
+    """Put Recall and NDCG of users without history beside the slices of each recommender."""
+    k, boot = max(config.k), Bootstrap(len(cold.users), config)
+    for name, reading in readings.items():
+        table = per_user(cold, reading, (k,))
+        columns = np.stack([table[f"recall@{k}"], table[f"ndcg@{k}"]], axis=1)
+        recall, ndcg = (interval.to_dict() for interval in boot.intervals(columns))
+        found["recommenders"][name]["slices"]["cold users"] = {
+            "relevant": len(cold.relevant),
+            f"recall@{k}": recall,
+            f"ndcg@{k}": ndcg,
+        }
 
 
 def make_fused(bundle: Bundle, parts: Mapping[str, Fitted], reference: NDArray[np.int64], task: str) -> Fused:

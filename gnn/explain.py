@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.events import UNKNOWN, Interactions
-from gnn.recommend import Recommendations
+from gnn.recommend import Recommendations, Repeats
 from gnn.slices import deepest_category
 
 Kind = Literal["bought-before", "same-category", "same-brand", "bought-together", "popular"]
@@ -99,18 +99,18 @@ class Explainer:
         """As `explain`, for several products of one user: what is common to them is computed once."""
         user = int(self.served.user_rows([user_id])[0][0])
         history = self.served.history.take(np.asarray([user]))
-        rows = [self.served.product_row(p) for p in product_ids]
-        scales: dict[str, dict[str, np.float32]] = {}
-        out = []
-        for row in rows:
-            mode: Literal["exclude", "include"] = "include" if row in history.items else "exclude"
-            scorer = self.served.scorer(mode)
-            if mode not in scales:
-                scales[mode] = scorer.deviations(history)
-            falls = scorer.losses(history, row, scales[mode])
-            score = float(scorer.scores_for(history, np.asarray([row]))[0, 0])
-            out.append(self._explanation(user_id, user, history, row, falls, score))
-        return out
+        rows = np.asarray([self.served.product_row(p) for p in product_ids], dtype=np.int64)
+        again = np.isin(rows, history.items)
+        falls: dict[int, NDArray[np.float32]] = {}
+        scores: dict[int, float] = {}
+        modes: tuple[tuple[Repeats, NDArray[np.int64]], ...] = (("exclude", rows[~again]), ("include", rows[again]))
+        for mode, some in modes:
+            if len(some):
+                scorer, wanted = self.served.scorer(mode), np.unique(some)
+                scale = scorer.deviations(history)
+                falls |= {int(row): scorer.losses(history, int(row), scale) for row in wanted}
+                scores |= dict(zip(wanted.tolist(), scorer.scores_for(history, wanted)[0].tolist(), strict=True))
+        return [self._explanation(user_id, user, history, r, falls[r], scores[r]) for r in rows.tolist()]
 
     def reasons(self, user_id: str, product_ids: Sequence[str]) -> list[str]:
         """One sentence per product."""

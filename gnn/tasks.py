@@ -26,7 +26,8 @@ class Task:
         stage: `valid` or `test`.
         history: the pairs known beforehand.
         candidates: rows of the products that may be recommended, ascending, shape (c,).
-        users: rows of the users in the history with at least one relevant candidate, ascending, shape (u,).
+        users: rows of the users asked: those in the history with at least one relevant candidate, ascending, (u,);
+            of a cold task those without history.
         relevant: pairs to be found: row = position in `users`, item = position in `candidates`.
         cold_users: rows of users without history that have a relevant candidate.
     """
@@ -61,7 +62,15 @@ def recommendable(snapshot: Snapshot) -> NDArray[np.bool_]:
     return np.asarray(columns["recommendable"].fill_null(True).to_numpy(), dtype=np.bool_)
 
 
-def make_task(name: TaskName, split: Split, stage: str, allowed: NDArray[np.bool_], min_buyers: int = 1) -> Task:
+def make_task(
+    name: TaskName,
+    split: Split,
+    stage: str,
+    allowed: NDArray[np.bool_],
+    min_buyers: int = 1,
+    *,
+    cold: bool = False,
+) -> Task:
     """The task `name` at `stage`.
 
     Args:
@@ -70,6 +79,7 @@ def make_task(name: TaskName, split: Split, stage: str, allowed: NDArray[np.bool
         stage: `valid` or `test`.
         allowed: products that may be recommended, shape (n_items,).
         min_buyers: buyers in the history that a candidate needs.
+        cold: ask the users without history instead of those with one.
     """
     history, window = split.history(stage), split.window(stage)
     candidates = np.flatnonzero(allowed & (history.buyers >= min_buyers))
@@ -80,7 +90,7 @@ def make_task(name: TaskName, split: Split, stage: str, allowed: NDArray[np.bool
     window = window.where(position[window.items] >= 0)
     asked = np.flatnonzero(np.diff(window.indptr) > 0)
     warm = np.diff(history.indptr)[asked] > 0
-    users = asked[warm]
+    users = asked[~warm] if cold else asked[warm]
     found = window.take(users)
     relevant = Interactions(
         found.indptr, position[found.items], found.counts, found.recent, found.first, found.last, len(candidates)

@@ -13,6 +13,7 @@ from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
+from kg.ladybug_store.dialect import quote_names
 from kg.ladybug_store.types import SCHEMA_TYPE, property_name
 from kg.ladybug_store.values import plain
 from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
@@ -111,7 +112,7 @@ class LadybugStore:
         connection = self._connection()
         connection.set_query_timeout(max(1, round(timeout_s * 1000)))
         try:
-            with answer(connection, cypher, parameters) as result:
+            with answer(connection, quote_names(cypher), parameters) as result:
                 rows: list[list[Any]] = []
                 while result.has_next() and len(rows) < max_rows:
                     rows.append([plain(v) for v in result.get_next()])

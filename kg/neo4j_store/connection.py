@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import neo4j
 from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
@@ -25,7 +26,10 @@ def open_driver(url: str, credentials: Credentials) -> neo4j.Driver:
         GraphError: the URL is malformed.
     """
     auth = None if credentials.password is None else (credentials.username, credentials.password)
+    remedy = "write it as neo4j://HOST:7687"
     try:
+        if not urlsplit(url).hostname or urlsplit(url).port == 0:  # reading the port checks it
+            raise GraphError("unsupported Neo4j URL", url, remedy)
         return neo4j.GraphDatabase.driver(
             url,
             auth=auth,
@@ -37,7 +41,6 @@ def open_driver(url: str, credentials: Credentials) -> neo4j.Driver:
             user_agent="shopgraph",
         )
     except (ConfigurationError, ValueError) as error:
-        remedy = "write it as neo4j://HOST:7687"
         raise GraphError(f"unsupported Neo4j URL: {_line(error)}", url, remedy) from error
 
 

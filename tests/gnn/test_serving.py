@@ -257,3 +257,24 @@ def test_other_splits_train_and_evaluate(
     result = evaluate(tmp_path / "eval", shop, None, SilentProgress())
     assert result["split"]["method"] == split
     assert result["tasks"]["new-product"]["users"] >= 25
+
+
+def test_users_without_history_are_a_slice_of_their_own(
+    build_shop: Callable[..., Snapshot], config: GnnConfig, tmp_path: Path
+) -> None:
+    shop = build_shop(users=30, products=40, per_user=8)
+    events = shop.edges[("User", "PURCHASED", "Product")]
+    words = np.asarray(events.columns["split"].to_pylist())
+    words[events.src == 3] = "test"
+    columns = events.columns.set_column(events.columns.schema.get_field_index("split"), "split", [words.tolist()])
+    edges = {**shop.edges, ("User", "PURCHASED", "Product"): EdgeTable(events.src, events.dst, columns)}
+    shop = Snapshot(shop.nodes, edges)
+    train(shop, None, config, tmp_path / "eval", SilentProgress())
+    task = evaluate(tmp_path / "eval", shop, None, SilentProgress())["tasks"]["new-product"]
+    assert task["cold_users"] == 1
+    cold = task["recommenders"]["popularity"]["slices"]["cold users"]
+    bought = set(events.dst[events.src == 3]) - {5}
+    history = Recommendations.load(tmp_path / "eval", shop).history
+    best = [i for i in np.argsort(-history.buyers, kind="stable") if i != 5][:20]
+    assert cold["relevant"] == len(bought)
+    assert cold["recall@20"]["mean"] == pytest.approx(len(bought & set(best)) / len(bought))

@@ -44,6 +44,12 @@ def test_history_of_test_is_train_and_valid() -> None:
     assert answers(make_task("next-purchase", split(), "test", np.ones(4, bool))) == {0: [3], 1: [0], 3: [0]}
 
 
+def test_cold_users_are_asked_apart() -> None:
+    cold = make_task("new-product", split(), "test", np.ones(4, bool), cold=True)
+    assert answers(cold) == {4: [1]}
+    assert len(cold.history.take(cold.users)) == 0
+
+
 def test_candidates_need_leave_and_buyers() -> None:
     allowed = np.array([True, False, True, True])
     assert make_task("new-product", split(), "test", allowed).candidates.tolist() == [0, 2, 3]

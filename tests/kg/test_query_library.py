@@ -123,10 +123,12 @@ def embedded(files: GraphFiles, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def server(files: GraphFiles, neo4j_url: str) -> Iterator[Store]:
-    with open_store(neo4j_url) as store:
+def server(files: GraphFiles, neo4j_server: Any) -> Iterator[Store]:
+    neo4j_server.empty()
+    with open_store(neo4j_server.url) as store:
         store.load(files, SilentProgress())
         yield store
+    neo4j_server.empty()
 
 
 def _check(store: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:

@@ -87,8 +87,8 @@ def test_a_query_stops_at_its_time_limit(rich_store: Store, rich_graph: GraphFil
 
 
 @pytest.mark.neo4j
-def test_two_stores_hold_one_graph(rich_graph: GraphFiles, empty_neo4j: Any, tmp_path: Any) -> None:
-    with open_store(str(tmp_path / "graph.lbug")) as one, open_store(empty_neo4j.url) as other:
+def test_two_stores_hold_one_graph(rich_graph: GraphFiles, neo4j_url: str, tmp_path: Any) -> None:
+    with open_store(str(tmp_path / "graph.lbug")) as one, open_store(neo4j_url) as other:
         one.load(rich_graph, PROGRESS)
         other.load(rich_graph, PROGRESS)
         assert one.patterns() == other.patterns()
