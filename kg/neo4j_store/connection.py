@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import neo4j
-from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Neo4jError, ServiceUnavailable
+from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Forbidden, Neo4jError, ServiceUnavailable
 
 from kg.errors import GraphError
 from kg.neo4j_store.credentials import Credentials
@@ -56,27 +56,23 @@ def connect(url: str, credentials: Credentials) -> Iterator[neo4j.Driver]:
         yield driver
 
 
-def check_login(driver: neo4j.Driver, url: str, credentials: Credentials) -> None:
-    """Try the login and the database.
+def check_login(driver: neo4j.Driver, url: str, credentials: Credentials) -> str:
+    """Try the login and the database; returns the server's edition, '' where the account may not know it.
 
     Raises:
         GraphError: see `explain`.
     """
     try:
-        driver.execute_query("RETURN 1", database_=credentials.database, routing_="r")
+        # auto-commit: a managed transaction would try again for a minute
+        with driver.session(database=credentials.database, default_access_mode=neo4j.READ_ACCESS) as session:
+            try:
+                record = session.run("CALL dbms.components() YIELD edition RETURN edition").single()
+            except Forbidden:
+                record = None
+                session.run("RETURN 1").consume()
     except NEO4J_ERRORS as error:
         raise explain(error, url, credentials) from error
-
-
-def has_roles(driver: neo4j.Driver, credentials: Credentials) -> bool:
-    """Whether the server knows roles, that is, accounts that may only read; the Community edition does not."""
-    try:
-        found = driver.execute_query(
-            "CALL dbms.components() YIELD edition RETURN edition", database_=credentials.database, routing_="r"
-        )
-    except Neo4jError:
-        return False  # the account may not ask: promise nothing
-    return any(record["edition"] != "community" for record in found.records)
+    return str(record["edition"]) if record else ""
 
 
 def server_version(driver: neo4j.Driver) -> str:

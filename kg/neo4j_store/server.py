@@ -244,8 +244,8 @@ def _log_in(url: str, home: Path, *, fresh: bool) -> str:
 
 
 def _version(url: str, password: str) -> str:
-    with open_driver(url, Credentials("neo4j", password, None)) as driver:
-        driver.execute_query("RETURN 1")
+    with open_driver(url, Credentials("neo4j", password, None)) as driver, driver.session() as session:
+        session.run("RETURN 1").consume()
         return server_version(driver)
 
 

@@ -13,7 +13,7 @@ from neo4j.exceptions import ClientError, Neo4jError
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.neo4j_store import ledger, read
-from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, has_roles, open_driver
+from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, open_driver
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
@@ -38,12 +38,13 @@ class Neo4jStore:
         self._credentials = find_credentials(url)
         self._driver = open_driver(url, self._credentials)
         try:
-            check_login(self._driver, url, self._credentials)
+            edition = check_login(self._driver, url, self._credentials)
         except GraphError:
             self._driver.close()
             raise
-        roles = has_roles(self._driver, self._credentials)
-        self.capabilities = Capabilities(vector_index=True, full_text=True, server_transactions=True, roles=roles)
+        self.capabilities = Capabilities(
+            vector_index=True, full_text=True, server_transactions=True, roles=edition not in {"", "community"}
+        )
 
     def load(self, graph: GraphFiles, progress: Progress) -> bool:
         """Make the database hold exactly `graph`; False when it did already. A load that was killed is resumed.

@@ -50,7 +50,7 @@ def bert_in_numpy(folder: Path, text: str, limit: int) -> NDArray[np.float64]:
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
     erf = np.vectorize(math.erf)
     for layer in range(6):
-        at = f"encode.layer.{layer}"
+        at = f"encoder.layer.{layer}"
         q, k, v = (
             linear(x, f"{at}.attention.self.{p}").reshape(len(ids), 12, 32).swapaxes(0, 1)
             for p in ("query", "key", "value")
