@@ -15,7 +15,8 @@ from gnn.events import UNKNOWN, Interactions
 from gnn.recommend import Recommendations, Repeats
 from gnn.slices import deepest_category
 
-Kind = Literal["bought-before", "same-category", "same-brand", "bought-together", "popular"]
+Kind = Literal["bought-before", "same-category", "same-brand", "same-aisle", "bought-together", "popular"]
+"""`same-aisle`: different categories under one parent below the top level."""
 
 
 @dataclass(frozen=True)
@@ -141,28 +142,35 @@ class Explainer:
         """The closest tie between the user's product `own` and `row`; None without one, or where `own` is not shown."""
         if not self.served.allowed[own]:  # fuel or a coupon line is no reason that a shopper would accept
             return None
-        nodes = self.served.snapshot.nodes
-        own_id, row_id = nodes["Product"].ids.id(own), nodes["Product"].ids.id(row)
+        products = self.served.snapshot.nodes["Product"].ids
+        own_id, row_id = products.id(own), products.id(row)
         others = np.setdiff1d(np.intersect1d(self._buyers(own), self._buyers(row)), [user])
-        shared = len(others)
-        common = (own_id, self._name(own))
+        kind, via, between = self._tie(own, row, others)
+        if kind is None:
+            return None
+        name = self._label(*via) if via else ""
+        via_id = self.served.snapshot.nodes[via[0]].ids.id(via[1]) if via else ""
+        evidence = [user_id, own_id, *between] + ([row_id] if own != row else [])
+        return Path(kind, own_id, self._name(own), via_id, name, len(others), contribution, evidence)
+
+    def _tie(
+        self, own: int, row: int, others: NDArray[np.int64]
+    ) -> tuple[Kind | None, tuple[str, int] | None, list[str]]:
+        """Kind of the tie, label and row of the node that names it, ids of the nodes between the two products."""
         if own == row:
-            return Path("bought-before", *common, "", "", shared, contribution, [user_id, own_id])
-        category, brand = self._category[row], self._brand[row]
-        if category >= 0 and category == self._category[own]:
-            via = nodes["Category"].ids.id(category)
-            evidence = [user_id, own_id, via, row_id]
-            return Path(
-                "same-category", *common, via, self._label("Category", category), shared, contribution, evidence
-            )
+            return "bought-before", None, []
+        nodes = self.served.snapshot.nodes
+        category, mine, brand = int(self._category[row]), int(self._category[own]), int(self._brand[row])
+        if category >= 0 and category == mine:
+            return "same-category", ("Category", category), [nodes["Category"].ids.id(category)]
         if brand >= 0 and brand == self._brand[own] and self._brand_size[brand] <= self._small_brand:
-            via = nodes["Brand"].ids.id(brand)
-            evidence = [user_id, own_id, via, row_id]
-            return Path("same-brand", *common, via, self._label("Brand", brand), shared, contribution, evidence)
-        if shared:
-            evidence = [user_id, own_id, nodes["User"].ids.id(int(others[0])), row_id]
-            return Path("bought-together", *common, "", "", shared, contribution, evidence)
-        return None
+            return "same-brand", ("Brand", brand), [nodes["Brand"].ids.id(brand)]
+        aisle = int(self._aisle[category]) if category >= 0 and mine >= 0 else -1
+        if aisle >= 0 and aisle == self._aisle[mine]:
+            return "same-aisle", ("Category", aisle), nodes["Category"].ids.take(np.asarray([mine, aisle, category]))
+        if len(others):
+            return "bought-together", None, [nodes["User"].ids.id(int(others[0]))]
+        return None, None, []
 
     def _sentence(self, path: Path, history: Interactions, row: int) -> str:
         if path.kind == "bought-before":
@@ -172,7 +180,7 @@ class Explainer:
             if self.served.bundle.record["split"]["method"] == "time" and last != UNKNOWN:
                 when = f", last on {datetime.fromtimestamp(last / 1e6, UTC):%Y-%m-%d}"
             return f"You bought it {'once' if times == 1 else f'{times} times'}{when}"
-        if path.kind == "same-category":
+        if path.kind in ("same-category", "same-aisle"):
             return f"You bought {path.product_name}, also in {path.via_name}"
         if path.kind == "same-brand":
             return f"You bought {path.product_name}, also of {path.via_name}"
@@ -204,6 +212,17 @@ class Explainer:
         return deepest_category(self.served.snapshot)
 
     @cached_property
+    def _aisle(self) -> NDArray[np.int64]:
+        """Row of each category's parent where that lies below the top level, else -1."""
+        out = np.full(len(self.served.snapshot.nodes["Category"]), -1)
+        table = self.served.snapshot.edges.get(("Category", "CHILD_OF", "Category"))
+        if table is None or not len(table):
+            return out
+        inner = np.isin(table.dst, table.src)
+        out[np.asarray(table.src)[inner]] = np.asarray(table.dst)[inner]
+        return out
+
+    @cached_property
     def _brand(self) -> NDArray[np.int64]:
         out = np.full(len(self.served.snapshot.nodes["Product"]), -1)
         table = self.served.snapshot.edges.get(("Product", "MADE_BY", "Brand"))
@@ -217,5 +236,5 @@ class Explainer:
 
     @property
     def _small_brand(self) -> float:
-        """Most products of a brand that says something: a store brand over a tenth of the shop does not."""
-        return max(20.0, 0.1 * len(self._brand))
+        """Most products of a brand that says something: a store's own brand over the whole shop does not."""
+        return max(20.0, 0.01 * len(self._brand))

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ingest.progress import SilentProgress
 from kg.errors import GraphError
+
+# a busy machine is no failure: examples have no deadline
+settings.register_profile("shopgraph", deadline=None)
+settings.load_profile("shopgraph")
 
 
 @dataclass(frozen=True)

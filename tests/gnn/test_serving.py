@@ -1,6 +1,7 @@
 """The small shop end to end: evaluation, recommendations, reasons."""
 
 import json
+from dataclasses import replace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,7 +140,14 @@ def test_contributions_are_what_deletion_costs(served: Recommendations) -> None:
     assert [p.contribution for p in found.paths] == sorted((p.contribution for p in found.paths), reverse=True)
 
 
-def test_evidence_is_a_path_of_the_graph(served: Recommendations, shop: Snapshot) -> None:
+@pytest.mark.parametrize("tree", [True, False], ids=["with the category tree", "without it"])
+def test_evidence_is_a_path_of_the_graph(served: Recommendations, shop: Snapshot, tree: bool) -> None:
+    if not tree:
+        flat = {key: table for key, table in shop.edges.items() if key[1] != "CHILD_OF"}
+        served = replace(served, snapshot=Snapshot(shop.nodes, flat))
+    child_of = shop.edges["Category", "CHILD_OF", "Category"]
+    ids = shop.nodes["Category"].ids
+    parent = dict(zip(ids.take(child_of.src), ids.take(child_of.dst), strict=True))
     category = dict(
         zip(
             shop.nodes["Product"].ids.take(shop.edges[("Product", "IN_CATEGORY", "Category")].src),
@@ -156,13 +164,18 @@ def test_evidence_is_a_path_of_the_graph(served: Recommendations, shop: Snapshot
                 kinds.add(path.kind)
                 if path.kind == "same-category":
                     assert category[path.product_id] == category[explanation.product_id] == path.via_id
+                if path.kind == "same-aisle":
+                    mine, aisle, theirs = path.evidence[2:5]
+                    assert (mine, theirs) == (category[path.product_id], category[explanation.product_id])
+                    assert parent[mine] == parent[theirs] == aisle == path.via_id
+                    assert aisle in parent  # a department would say too little
                 if path.kind == "bought-together":
                     other = served.history.of(shop.nodes["User"].ids.row(path.evidence[2]))
                     assert {served.product_row(path.product_id), served.product_row(explanation.product_id)} <= set(
                         other
                     )
                     assert path.shared >= 1
-    assert kinds == {"same-category", "bought-together"}
+    assert kinds == {"same-category", "same-aisle" if tree else "bought-together"}
 
 
 def test_a_product_bought_before_says_so(served: Recommendations) -> None:

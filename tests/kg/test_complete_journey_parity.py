@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import duckdb
 import pytest
 
 from ingest.build import build_tables
+from ingest.complete_journey import CompleteJourney
 from ingest.progress import SilentProgress
 from kg.shape import shape_graph
 from kg.snapshot_read import read_snapshot
@@ -22,28 +24,33 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> GraphFiles:
-    """The graph of every sixteenth household, and of the products that they bought or had coupons for."""
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraphFiles]:
+    """The graph of every sixteenth household and of what it bought, through the whole of ingest."""
     folder = tmp_path_factory.mktemp("journey")
-    build_tables("complete-journey", folder / "whole", folder / "reports")
-    (folder / "tables").mkdir()
+    whole = CompleteJourney.installed().folder
+    part = folder / "data"
+    part.mkdir()
     connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-
-    def keep(table: str, condition: str) -> None:
-        origin, target = folder / "whole" / f"{table}.parquet", folder / "tables" / f"{table}.parquet"
-        connection.execute(f"COPY (SELECT * FROM '{origin}' WHERE {condition}) TO '{target}' (FORMAT parquet)")
-
-    chosen = "user_id::BIGINT % 16 = 1"
-    keep("users", chosen)
-    keep("events", chosen)
-    keep("redemptions", chosen)
-    keep("campaigns", f"user_id IS NULL OR {chosen}")
-    bought = f"product_id IN (SELECT product_id FROM '{folder}/tables/events.parquet')"
-    keep("coupons", f"{bought} AND hash(coupon_id) % 4 = 0")
-    keep("products", bought)
+    chosen = "household_id % 16 = 1"
+    bought = f"product_id IN (SELECT product_id FROM '{part}/transactions.parquet')"
+    conditions = {
+        "transactions": chosen,
+        "products": bought,
+        "campaign_descriptions": "true",
+        "campaigns": chosen,
+        "coupon_redemptions": chosen,
+        "coupons": f"{bought} AND coupon_upc % 4 = 0",
+        "demographics": chosen,
+        "promotions": f"{bought} AND store_id = 292",
+    }
+    for name, condition in conditions.items():
+        rows = f"SELECT * FROM '{whole}/{name}.parquet' WHERE {condition}"
+        connection.execute(f"COPY ({rows}) TO '{part}/{name}.parquet' (FORMAT parquet)")
     connection.close()
-    return shape_graph(folder / "tables", folder / "graph", PROGRESS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CompleteJourney, "installed", classmethod(lambda cls: cls(part, "sample")))
+        build_tables("complete-journey", folder / "tables", folder / "reports")
+    yield shape_graph(folder / "tables", folder / "graph", PROGRESS)
 
 
 @pytest.mark.neo4j
