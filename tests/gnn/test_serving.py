@@ -1,8 +1,8 @@
 """The small shop end to end: evaluation, recommendations, reasons."""
 
 import json
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
