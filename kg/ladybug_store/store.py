@@ -45,9 +45,9 @@ class LadybugStore:
         """Make the database hold exactly `graph`; False when it did already.
 
         Raises:
-            GraphError: the file cannot be written, or the counts differ from the files'.
+            GraphError: the file cannot be written, is none of ours, or the counts differ from the files'.
         """
-        if self._is_loaded(graph.fingerprint):
+        if self.built() == graph.fingerprint:
             remove_leftovers(self._path)
             return False
         self.close()
@@ -55,11 +55,18 @@ class LadybugStore:
         return True
 
     def built(self) -> str | None:
-        """Fingerprint of the graph that the file holds, None where there is no file."""
+        """Fingerprint of the graph that the file holds, None where there is no file.
+
+        Raises:
+            GraphError: the file is no database that a build wrote; a build does not replace it either.
+        """
         if not self._path.exists():
             return None
-        rows = self._read("MATCH (b:Batch {id: 'build'}) RETURN b.build AS build").to_pylist()
-        return str(rows[0]["build"]) if rows else None
+        if "Batch" in self._tables("NODE"):
+            rows = self._read("MATCH (b:Batch {id: 'build'}) RETURN b.build AS build").to_pylist()
+            if rows:
+                return str(rows[0]["build"])
+        raise GraphError("the database was not written by shopgraph", self.url, "name another file in --store")
 
     def labels(self) -> dict[str, dict[str, Type]]:
         """Property types (but `id`) per label."""
@@ -136,13 +143,6 @@ class LadybugStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _is_loaded(self, fingerprint: str) -> bool:
-        """Whether the file is whole and holds that graph; one that cannot be read is replaced by the build."""
-        try:
-            return self.built() == fingerprint
-        except GraphError:
-            return False
-
     def _identity(self) -> str:
         try:
             status = self._path.stat()
@@ -164,7 +164,7 @@ class LadybugStore:
         except (RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise GraphError(
-                f"cannot open the database: {reason}", self.url, "run shopgraph graph-build, which replaces it"
+                f"this is no database that can be opened: {reason}", self.url, "name another file, or remove this one"
             ) from error
         self._opened = (identity, database, connection)
         return connection

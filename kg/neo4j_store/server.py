@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,11 +20,11 @@ from kg.errors import GraphError
 from kg.neo4j_store.connection import NEO4J_ERRORS, connect, open_driver, server_version, set_first_password
 from kg.neo4j_store.credentials import DEFAULT_PORT, Credentials, find_credentials, make_password, password_file
 from kg.neo4j_store.credentials import server_home as default_home
-from kg.neo4j_store.java import find_java, server_jars
+from kg.neo4j_store.java import NEO4J_VERSION, find_java, server_jars
+from kg.neo4j_store.process import end, has_ended, home_arguments, is_ours
 
 _OPENS = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
 _PROCEDURES = "db.*,dbms.components,dbms.routing.*"  # of plug-ins; the server's own are always there
-_STOP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ def start(progress: Progress, options: ServerOptions | None = None, home: Path |
     """
     options, home = options or ServerOptions(), (home or default_home()).resolve()
     running = status(home)
-    if running is not None:
+    if running is not None and running.pid is not None:  # it may still be starting
+        _await(running.pid, running.url, home, options.wait_seconds, fresh=False)
         return running
     url = f"neo4j://localhost:{options.bolt_port}"
     if _is_listening(options.bolt_port):
@@ -92,13 +91,15 @@ def start(progress: Progress, options: ServerOptions | None = None, home: Path |
             make_password(home)
         pid = _launch(java, jars, home, options)
         try:
+            # at once, so that a server whose start was killed is found by the next start or stop
+            state = {"pid": pid, "url": url, "version": NEO4J_VERSION, **asdict(options)}
+            (home / "server.json").write_text(json.dumps(state, indent=1))
             version = _await(pid, url, home, options.wait_seconds, fresh=fresh)
         except BaseException:
-            _end(pid)
+            end(pid)
+            (home / "server.json").unlink(missing_ok=True)
             raise
         station.note(url)
-    state = {"pid": pid, "url": url, "version": version, **asdict(options)}
-    (home / "server.json").write_text(json.dumps(state, indent=1))
     return ServerInfo(url, version, pid, home)
 
 
@@ -110,7 +111,7 @@ def status(home: Path | None = None) -> ServerInfo | None:
         info = ServerInfo(state["url"], state["version"], int(state["pid"]), home)
     except (OSError, ValueError, KeyError):
         return None
-    return info if info.pid is not None and _is_ours(info.pid, home) else None
+    return info if info.pid is not None and is_ours(info.pid, home) else None
 
 
 def stop(home: Path | None = None) -> bool:
@@ -119,7 +120,7 @@ def stop(home: Path | None = None) -> bool:
     running = status(home)
     if running is None or running.pid is None:
         return False
-    _end(running.pid)
+    end(running.pid)
     (home / "server.json").unlink(missing_ok=True)
     return True
 
@@ -189,8 +190,7 @@ def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> int:
         "-cp",
         f"{jars}/*",
         "org.neo4j.server.CommunityEntryPoint",
-        f"--home-dir={home}",
-        f"--config-dir={home / 'conf'}",
+        *home_arguments(home),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NEO4J_")}
     log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -208,7 +208,7 @@ def _await(pid: int, url: str, home: Path, seconds: float, *, fresh: bool) -> st
     log, deadline = str(_log(home)), time.monotonic() + seconds
     port = int(url.rsplit(":", 1)[1])
     while not _is_listening(port):
-        if _has_ended(pid):
+        if has_ended(pid):
             lines = _log(home).read_text(errors="replace").strip().splitlines() or ["no message"]
             reason = next((line for line in lines if "ERROR" in line), lines[-1])
             raise GraphError(f"Neo4j ended while starting: {reason[:300]}", log, "read the log, then start again")
@@ -219,7 +219,7 @@ def _await(pid: int, url: str, home: Path, seconds: float, *, fresh: bool) -> st
         try:
             return _log_in(url, home, fresh=fresh)
         except NEO4J_ERRORS as error:
-            if _has_ended(pid) or time.monotonic() > deadline:
+            if has_ended(pid) or time.monotonic() > deadline:
                 raise GraphError("Neo4j started, but the login fails", log, "remove the server's folder") from error
             time.sleep(0.5)
 
@@ -251,47 +251,3 @@ def _version(url: str, password: str) -> str:
 
 def _log(home: Path) -> Path:
     return home / "logs" / "console.log"
-
-
-def _is_ours(pid: int, home: Path) -> bool:
-    """Whether process `pid` is a server of `home`: ids are used again, so the command line is looked at."""
-    command = _command_line(pid)
-    return "CommunityEntryPoint" in command and f"--home-dir={home}" in command.split("\0")
-
-
-def _command_line(pid: int) -> str:
-    proc = Path("/proc") / str(pid) / "cmdline"
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return proc.read_text()
-        except OSError:
-            return ""
-    asked = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return asked.stdout.strip().replace(" ", "\0")
-
-
-def _end(pid: int) -> None:
-    """End our process `pid` and wait for it: politely, and by force only when it does not go."""
-    for order in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.kill(pid, order)
-        except ProcessLookupError:
-            return
-        deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline:
-            if _has_ended(pid):
-                return
-            time.sleep(0.1)
-
-
-def _has_ended(pid: int) -> bool:
-    try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False

@@ -16,7 +16,6 @@ from shopgraph.serving import load_model
 from shopgraph.settings import load_settings
 from shopgraph.workspace import Workspace
 
-NAME = "demo"
 SOURCE = "complete-journey"
 
 

@@ -11,8 +11,6 @@ from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
 from shopgraph.workspace import Workspace
 
-NAME = "doctor"
-
 
 def command(
     json_output: JsonOption = False,

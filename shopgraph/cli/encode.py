@@ -22,8 +22,6 @@ from shopgraph.stations import encode as encode_text
 if TYPE_CHECKING:
     from encoders.vectors import NodeVectors
 
-NAME = "encode"
-
 
 def command(
     settings: SetOption = None,

@@ -20,7 +20,6 @@ from shopgraph.id_files import read_frame
 from shopgraph.stations import current_snapshot
 from shopgraph.stations import evaluate as measure
 
-NAME = "evaluate"
 WIDE = 175
 """Columns of a terminal that the whole table needs; a narrower one gets NDCG alone."""
 

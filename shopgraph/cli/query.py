@@ -18,8 +18,6 @@ from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, StoreOption, VerboseOption, WorkspaceOption, workspace_at
 from shopgraph.errors import AppError
 
-NAME = "query"
-
 
 def command(
     name: Annotated[str | None, typer.Argument(help="A query of the library.")] = None,

@@ -28,8 +28,6 @@ from shopgraph.stations import current_snapshot
 if TYPE_CHECKING:
     from gnn.recommend import Recommendations, Repeats
 
-NAME = "recommend"
-
 
 def command(
     user: Annotated[str | None, typer.Option("--user", help="One user: prints the list with a reason each.")] = None,

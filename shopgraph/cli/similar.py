@@ -19,8 +19,6 @@ from shopgraph.products import Cards
 from shopgraph.serving import load_model
 from shopgraph.stations import current_snapshot
 
-NAME = "similar"
-
 
 def command(
     product: Annotated[str, typer.Option("--product", help="Id of the product.")],

@@ -20,8 +20,6 @@ from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
 from shopgraph.stations import train as fit
 
-NAME = "train"
-
 
 def command(
     split: Annotated[

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import ladybug
 import pytest
 
 from ingest.progress import SilentProgress
@@ -94,14 +95,22 @@ def test_wrong_counts_are_noticed(small_graph: GraphFiles, tmp_path: Path) -> No
     assert names(tmp_path) == []
 
 
-def test_a_file_that_is_no_database_is_named_and_replaced(small_graph: GraphFiles, tmp_path: Path) -> None:
-    path = tmp_path / "graph.lbug"
+def test_a_file_that_is_no_database_is_named_and_kept(small_graph: GraphFiles, tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
     path.write_text("this is not a database\n" * 1000)
     with LadybugStore(path) as store:
-        with pytest.raises(GraphError, match=r"graph\.lbug"):
-            store.labels()
-        assert store.load(small_graph, PROGRESS)
-        assert store.built() == small_graph.fingerprint
+        for use in (store.labels, lambda: store.load(small_graph, PROGRESS)):
+            with pytest.raises(GraphError, match=r"no database that can be opened.*diary\.txt.*name another file"):
+                use()
+    assert path.read_text().startswith("this is not a database\n")
+
+
+def test_a_database_of_others_is_kept(small_graph: GraphFiles, tmp_path: Path) -> None:
+    path = tmp_path / "graph.lbug"
+    with ladybug.Database(path) as database, ladybug.Connection(database) as connection:
+        connection.execute("CREATE NODE TABLE Batch(id STRING PRIMARY KEY, build STRING)")
+    with LadybugStore(path) as store, pytest.raises(GraphError, match="not written by shopgraph"):
+        store.load(small_graph, PROGRESS)
 
 
 def test_a_reader_sees_what_another_process_built(

@@ -1,0 +1,58 @@
+"""The managed server's process: told apart from any other, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+_STOP_SECONDS = 60.0
+
+
+def is_ours(pid: int, home: Path) -> bool:
+    """Whether process `pid` is a server of `home`: ids are used again, so the command line is looked at."""
+    return f"CommunityEntryPoint {' '.join(home_arguments(home))}" in _command_line(pid)
+
+
+def home_arguments(home: Path) -> list[str]:
+    """The arguments that name the server's folder."""
+    return [f"--home-dir={home}", f"--config-dir={home / 'conf'}"]
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return (Path("/proc") / str(pid) / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            return ""
+    asked = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
+
+
+def end(pid: int) -> None:
+    """End our process `pid` and wait for it: politely, and by force only when it does not go."""
+    for order in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, order)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline:
+            if has_ended(pid):
+                return
+            time.sleep(0.1)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
