@@ -27,6 +27,7 @@ from gnn.events import Interactions
 from gnn.network_scores import NetworkScores
 from gnn.parts import NETWORK, Penalties, unfitted
 from gnn.recommender import Fitted
+from ingest.config_dict import from_dict, to_dict
 from kg.snapshot import IdMap
 
 FORMAT = 1
@@ -88,7 +89,7 @@ class Bundle:
         head = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
-            "config": self.config.to_dict(),
+            "config": to_dict(self.config),
             "labels": list(self.ids),
             "relations": list(self.relations),
             "text_width": self.text_width,
@@ -115,7 +116,7 @@ class Bundle:
 
     @classmethod
     def _read(cls, folder: Path, head: dict[str, Any]) -> Bundle:
-        config, penalties = GnnConfig.from_dict(head["config"]), Penalties(**head["penalties"])
+        config, penalties = from_dict(GnnConfig, head["config"], str(folder)), Penalties(**head["penalties"])
         pairs = load_arrays(folder / "history.safetensors")
         history = Interactions(n_items=int(head["n_items"]), **pairs)
         available: dict[str, Fitted] = {**unfitted(config.baselines, penalties), NETWORK: NetworkScores()}

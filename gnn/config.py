@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal
-
-from gnn.errors import GnnError
+from dataclasses import dataclass, field
+from typing import Literal
 
 SplitMethod = Literal["auto", "time", "column", "leave-one-out"]
 
@@ -191,75 +186,3 @@ class GnnConfig:
     baselines: BaselineConfig = field(default_factory=BaselineConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-able values."""
-        plain: dict[str, Any] = asdict(self)
-        return {part: {k: list(v) if isinstance(v, tuple) else v for k, v in d.items()} for part, d in plain.items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> GnnConfig:
-        """A configuration from nested mappings; what is absent keeps its default.
-
-        Raises:
-            GnnError: an unknown part or key, or a value of the wrong type.
-        """
-        config = cls()
-        for part, settings in values.items():
-            if not isinstance(settings, Mapping):
-                raise GnnError(f"{part!r} is not a table of settings", "settings", "write it as [PART] KEY = VALUE")
-            for key, value in settings.items():
-                config = config.set(f"{part}.{key}", value)
-        return config
-
-    def set(self, key: str, value: Any) -> GnnConfig:
-        """A copy with one setting changed; text is read as the setting's type (tuples split at commas).
-
-        Args:
-            key: `PART.NAME`, for example `train.lr`.
-            value: the value, or its text.
-
-        Raises:
-            GnnError: unknown key, or a value of the wrong type.
-        """
-        part, _, name = key.partition(".")
-        section = getattr(self, part, None) if part in {f.name for f in fields(self)} else None
-        if section is None or not is_dataclass(section) or name not in {f.name for f in fields(section)}:
-            known = [f"{p.name}.{f.name}" for p in fields(self) for f in fields(getattr(self, p.name))]
-            raise GnnError(f"unknown setting {key!r}", "settings", f"known are {', '.join(known)}")
-        kind = typing.get_type_hints(type(section))[name]
-        try:
-            typed = _read(value, kind)
-        except (TypeError, ValueError) as error:
-            raise GnnError(f"{value!r} is no value of {key}", "settings", f"it takes {_words(kind)}") from error
-        return replace(self, **{part: replace(typing.cast("Any", section), **{name: typed})})
-
-
-def _read(value: Any, kind: Any) -> Any:
-    """`value` as `kind`, which is one of the annotations used above."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        if value not in arguments:
-            raise ValueError(value)
-        return value
-    if origin in (types.UnionType, typing.Union):
-        return None if value in (None, "", "none") else _read(value, arguments[0])
-    if origin is tuple:
-        parts = [p.strip() for p in value.strip("[]() ").split(",")] if isinstance(value, str) else list(value)
-        return tuple(_read(p, arguments[0]) for p in parts if p != "")
-    if kind is bool:
-        words = {"true": True, "false": False, "1": True, "0": False}
-        return (
-            value if isinstance(value, bool) else words[str(value).lower()] if str(value).lower() in words else int("")
-        )
-    if kind is str and not isinstance(value, str):
-        raise TypeError(value)
-    if kind is int and isinstance(value, float | bool):
-        raise TypeError(value)
-    return kind(value)
-
-
-def _words(kind: Any) -> str:
-    if typing.get_origin(kind) is Literal:
-        return " or ".join(map(str, typing.get_args(kind)))
-    return getattr(kind, "__name__", str(kind)) if typing.get_origin(kind) is None else str(kind)

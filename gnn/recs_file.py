@@ -17,6 +17,7 @@ from gnn.events import read_events
 from gnn.slices import deepest_category
 from gnn.splits import describe, split_events
 from gnn.tasks import Task, make_tasks, recommendable
+from ingest.config_dict import from_dict
 from kg.snapshot import Snapshot
 
 COLUMNS = ("user_id", "rank", "product_id", "score")
@@ -39,7 +40,7 @@ def evaluate_recs(model: Path | GnnConfig, snapshot: Snapshot, recs: pd.DataFram
     Raises:
         GnnError: a column is missing, a rank is no number, or no user of the file is known.
     """
-    config = model if isinstance(model, GnnConfig) else GnnConfig.from_dict(read_head(model)["config"])
+    config = model if isinstance(model, GnnConfig) else from_dict(GnnConfig, read_head(model)["config"], str(model))
     events = read_events(snapshot, config.graph.target_events, config.split.split_column)
     split = split_events(events, config.split, config.train.seed, config.baselines.half_life_days)
     tasks = make_tasks(split, split.stage, recommendable(snapshot), config.split.min_buyers)

@@ -29,6 +29,7 @@ from gnn.parts import NETWORK, Penalties, choose_penalties, fit_counting, fused_
 from gnn.recommender import Fitted
 from gnn.splits import Split, describe, split_events
 from gnn.tasks import NEXT, Task, make_tasks, recommendable
+from ingest.config_dict import to_dict
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
 
@@ -251,7 +252,7 @@ def _bundle(
 
 def _checkpoint(folder: Path, given: Given, resume: bool) -> Path:
     """File for checkpoints of this very run: settings and graph are in its name."""
-    said = json.dumps([given.config.to_dict(), given.snapshot.fingerprint, given.text is not None], sort_keys=True)
+    said = json.dumps([to_dict(given.config), given.snapshot.fingerprint, given.text is not None], sort_keys=True)
     scratch = folder.parent / f".{folder.name}-checkpoint"
     file = scratch / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.pt"
     if scratch.exists() and not (resume and file.exists()):

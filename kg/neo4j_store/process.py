@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,11 +10,12 @@ import time
 from pathlib import Path
 
 _STOP_SECONDS = 60.0
+_ENTRY = "CommunityEntryPoint"
 
 
 def is_ours(pid: int, home: Path) -> bool:
     """Whether process `pid` is a server of `home`: ids are used again, so the command line is looked at."""
-    return f"CommunityEntryPoint {' '.join(home_arguments(home))}" in _command_line(pid)
+    return f"{_ENTRY} {' '.join(home_arguments(home))}" in _command_line(pid)
 
 
 def home_arguments(home: Path) -> list[str]:
@@ -46,13 +48,8 @@ def end(pid: int) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    try:
+    """Whether the server with process `pid` is gone; one that ended but whose parent has not noticed is, too."""
+    with contextlib.suppress(ChildProcessError):  # not our child, but one of another command
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return True
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+    return _ENTRY not in _command_line(pid)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gnn.config import GnnConfig
 from gnn.events import Events, Interactions
 from gnn.training import train
+from ingest.config_dict import from_dict
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
 
@@ -116,7 +117,7 @@ SMALL = {"split": {"method": "column"}, "train": {"threads": 1, "epochs": 8}, "e
 
 @pytest.fixture(scope="session")
 def config() -> GnnConfig:
-    return GnnConfig.from_dict(SMALL)
+    return from_dict(GnnConfig, SMALL, "test")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.recommend import Recommendations
 from gnn.training import train
+from ingest.config_dict import with_setting
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
 
@@ -170,7 +171,14 @@ def test_a_stopped_run_resumes_and_other_settings_do_not(
         train(shop, text, config, tmp_path / "eval", Progress())
     assert not (tmp_path / "eval").exists()
     with pytest.raises(GnnError, match="checkpoint is of other settings"):
-        train(shop, text, config.set("train.lr", 0.1), tmp_path / "eval", SilentProgress(), resume=True)
+        train(
+            shop,
+            text,
+            with_setting(config, "train.lr", "0.1", "test"),
+            tmp_path / "eval",
+            SilentProgress(),
+            resume=True,
+        )
     train(shop, text, config, tmp_path / "eval", SilentProgress(), resume=True)
     one, two = Bundle.load(bundle_folder), Bundle.load(tmp_path / "eval")
     assert np.array_equal(one.weights["item_ids"].numpy(), two.weights["item_ids"].numpy())

@@ -265,7 +265,7 @@ def test_other_splits_train_and_evaluate(
     build_shop: Callable[..., Snapshot], config: GnnConfig, tmp_path: Path, split: str
 ) -> None:
     shop = build_shop(users=30, products=40, per_user=8)
-    settings = config.set("split.method", split).set("train.epochs", 2)
+    settings = replace(config, split=replace(config.split, method=split), train=replace(config.train, epochs=2))
     train(shop, None, settings, tmp_path / "eval", SilentProgress())
     result = evaluate(tmp_path / "eval", shop, None, SilentProgress())
     assert result["split"]["method"] == split
