@@ -25,7 +25,7 @@ from shopgraph.workspace import Workspace
 
 COLOURS = {"household": "#f2c894", "bought": "#a9cfe8", "via": "#d3b8e0", "recommended": "#b5dbb0"}
 HALF_BOX = 0.95
-JOINS = {"same-brand": "brand", "same-category": "category", "bought-together": "shoppers"}
+JOINS = {"same-brand": "brand: ", "same-category": "category: ", "same-aisle": "aisle: "}
 
 
 def build(explanations: list[Explanation], user: str) -> tuple[nx.Graph, dict[str, tuple[float, float]]]:
@@ -45,7 +45,7 @@ def build(explanations: list[Explanation], user: str) -> tuple[nx.Graph, dict[st
         for rank, path in enumerate(found.paths):
             bought = node(f"had {path.product_id}", "bought", path.product_name)
             name = path.via_name or f"{path.shared:,} households bought both"
-            via = node(f"via {path.kind} {name}", "via", f"{JOINS.get(path.kind, path.kind)}: {name}")
+            via = node(f"via {path.kind} {name}", "via", JOINS.get(path.kind, "") + name)
             marked = rank == 0
             for pair in ((household, bought), (bought, via), (via, target)):
                 before = graph.edges[pair]["marked"] if graph.has_edge(*pair) else False

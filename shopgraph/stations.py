@@ -83,7 +83,7 @@ def build(
         loaded = store.load(files, progress)
         clock.lap("load")
         # Remembered only once the graph stands: a failed build leaves the workspace with the store it had.
-        workspace.remember(store=url, source=source)
+        workspace.remember(store=workspace.store_name(url), source=source)
         snapshot = _refresh(workspace, store, url, progress)
         clock.lap("snapshot")
         counts = store.counts()
@@ -114,13 +114,14 @@ def current_snapshot(workspace: Workspace, store_url: str | None, progress: Prog
 def _refresh(workspace: Workspace, store: Store, url: str, progress: Progress) -> Snapshot:
     counter = store.build_counter()
     saved = workspace.state().get("snapshot")
-    if saved == {"store": url, "counter": counter} and saved_fingerprint(workspace.snapshot):
+    read_from = {"store": workspace.store_name(url), "counter": counter}
+    if saved == read_from and saved_fingerprint(workspace.snapshot):
         return Snapshot.load(workspace.snapshot)
     if store.built() is None:
         raise AppError("the store holds no finished graph", url, "run shopgraph graph-build SOURCE")
     snapshot = read_snapshot(store, progress)
     snapshot.save(workspace.snapshot)
-    workspace.remember(snapshot={"store": url, "counter": counter})
+    workspace.remember(snapshot=read_from)
     return Snapshot.load(workspace.snapshot)
 
 

@@ -127,6 +127,13 @@ class Workspace:
         known = self.state().get("store")
         return asked or (str(known) if known else str(self.embedded_store))
 
+    def store_name(self, url: str) -> str:
+        """How the state names a store wherever a command is called from; empty: the workspace's own embedded one."""
+        if "://" in url:
+            return url
+        path = Path(url).absolute()
+        return "" if path == self.embedded_store.absolute() else str(path)
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the workspace against a second writer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -49,7 +48,7 @@ def end(pid: int) -> None:
 
 def has_ended(pid: int) -> bool:
     """Whether the server with process `pid` is gone; one that ended but whose parent has not noticed is, too."""
-    with contextlib.suppress(ChildProcessError):  # not our child, but one of another command
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
-    return _ENTRY not in _command_line(pid)
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # started by another command
+        return _ENTRY not in _command_line(pid)

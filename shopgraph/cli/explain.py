@@ -56,9 +56,9 @@ def show(found: Explanation) -> None:
     if not found.paths:
         console.say("No product of the user's history raises the score.")
         return
-    rows = [
-        (f"{p.contribution:+.4f}", p.kind, p.product_name, p.via_name, f"{p.shared:,}", " → ".join(p.evidence))
-        for p in found.paths
-    ]
-    columns = ("contribution", "path", "the user's product", "via", "bought both", "node ids")
+    rows = [(f"{p.contribution:+.4f}", p.kind, p.product_name, p.via_name, f"{p.shared:,}") for p in found.paths]
+    columns = ("contribution", "path", "the user's product", "via", "bought both")
     console.out.print(console.table("", columns, rows, right=("contribution", "bought both")))
+    console.say(
+        "\nA contribution is what the score loses without that product; --json gives the node ids of each path."
+    )

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from shopgraph.errors import AppError
 from shopgraph.workspace import Workspace, write_whole
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Shop(Protocol):
+    workspace: Path
 
 
 def test_state_is_remembered_and_merged(tmp_path: Path) -> None:
@@ -28,6 +37,23 @@ def test_the_store_is_the_one_asked_for_else_built_with_else_embedded(tmp_path: 
     workspace.remember(store="neo4j://localhost:7687")
     assert workspace.store_url(None) == "neo4j://localhost:7687"
     assert workspace.store_url("other.lbug") == "other.lbug"
+
+
+def test_the_state_names_a_store_wherever_a_command_is_called_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace(Path("w"))
+    assert workspace.store_name(workspace.store_url(None)) == ""
+    assert workspace.store_name("other.lbug") == str(tmp_path / "other.lbug")
+    assert workspace.store_name("bolt://localhost:7687") == "bolt://localhost:7687"
+
+
+def test_a_workspace_can_be_moved(run: Run, shop: Shop, tmp_path: Path) -> None:
+    moved = shutil.copytree(shop.workspace, tmp_path / "moved")
+    done = run("recommend", "--user", "u00", "--json", "--workspace", str(moved))
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 10
 
 
 def test_a_second_writer_is_told_who_writes(tmp_path: Path) -> None:
