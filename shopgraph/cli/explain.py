@@ -59,6 +59,4 @@ def show(found: Explanation) -> None:
     rows = [(f"{p.contribution:+.4f}", p.kind, p.product_name, p.via_name, f"{p.shared:,}") for p in found.paths]
     columns = ("contribution", "path", "the user's product", "via", "bought both")
     console.out.print(console.table("", columns, rows, right=("contribution", "bought both")))
-    console.say(
-        "\nA contribution is what the score loses without that product; --json gives the node ids of each path."
-    )
+    console.say("\nA contribution is what the score loses without that product; --json has the node ids.")

@@ -84,6 +84,7 @@ def test_an_interrupted_load_is_resumed(
     assert_holds(empty_neo4j.url, rich_graph, tmp_path)
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_a_killed_load_is_resumed(empty_neo4j: Any, rich_graph: GraphFiles, tmp_path: Any) -> None:
     code = """
 import os, pickle, signal, sys
@@ -110,7 +111,19 @@ open_store(sys.argv[1]).load(pickle.loads(sys.stdin.buffer.read()), SilentProgre
     )
     assert killed.returncode == -9
     with Neo4jStore(empty_neo4j.url) as store:
-        # these batches have another size than those of the killed load: it starts over by itself
+        assert store.counts()["Batch"] >= 1 + 14 - load.WORKERS  # the build's own, and those committed before the kill
+        assert store.load(rich_graph, PROGRESS)
+    assert_holds(empty_neo4j.url, rich_graph, tmp_path)
+
+
+def test_batches_of_another_size_start_over(
+    empty_neo4j: Any, rich_graph: GraphFiles, session: neo4j.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "BATCH_ROWS", 7)
+        session.execute_write(ledger.begin, rich_graph)
+    session.run("CREATE (:User {id: 'of a batch of seven'})").consume()
+    with Neo4jStore(empty_neo4j.url) as store:
         assert store.load(rich_graph, PROGRESS)
     assert_holds(empty_neo4j.url, rich_graph, tmp_path)
 
