@@ -122,7 +122,7 @@ def _prepare(snapshot: Snapshot, vectors: NDArray[np.float32] | None, config: Gn
         tasks = make_tasks(split, "valid", recommendable(snapshot), config.split.min_buyers)
         if not len(tasks[0].users):
             raise GnnError("no user can be validated", "split", "widen valid, or lower split.min_buyers")
-        station.note(f"{len(split.train)} train, {len(split.valid)} valid, {len(split.test)} test events")
+        station.note(f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test events")
     n_items = len(snapshot.nodes["Product"])
     if vectors is not None and len(vectors) != n_items:
         what = f"{len(vectors)} text vectors for {n_items} products"
@@ -192,7 +192,8 @@ def _choose_fusion(given: Given, parts: dict[str, Fitted]) -> tuple[dict[str, di
             fusion[task.name], value = search_weights(pools, names, c.fusion, max(c.eval.k))
             reached[task.name] = {"fused": value}
             station.advance()
-            station.note(f"{task.name}: {fusion[task.name]}, validation NDCG {value:.4f}")
+            weighed = ", ".join(f"{name} {weight:g}" for name, weight in fusion[task.name].items() if weight)
+            station.note(f"{task.name}: {weighed}; validation NDCG {value:.4f}")
     return fusion, reached
 
 
