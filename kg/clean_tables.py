@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,12 @@ import duckdb
 from ingest.contract import TABLES, Kind
 from ingest.names import RESERVED, identifier, literal
 from kg.errors import GraphError
+from kg.property_names import PROPERTY_NAME
 from kg.schema import Type
 
 SHAPED_TABLES = ("products", "users", "events", "triples", "campaigns", "coupons", "redemptions", "accounts")
 """Tables that become graph; promotions stay a Parquet table, removals are the clean tables' concern."""
 
-PROPERTY_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 SQL_TYPE: dict[Type, str] = {
     Type.STRING: "VARCHAR",

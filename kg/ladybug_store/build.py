@@ -16,7 +16,8 @@ import ladybug
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
-from kg.ladybug_store.types import LADYBUG_TYPE, property_name
+from kg.ladybug_store.types import LADYBUG_TYPE
+from kg.property_names import property_name
 from kg.schema import Type
 from kg.stores import EdgeFile, GraphFiles, NodeFile
 

@@ -14,8 +14,9 @@ from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
 from kg.ladybug_store.dialect import quote_names
-from kg.ladybug_store.types import SCHEMA_TYPE, property_name
+from kg.ladybug_store.types import SCHEMA_TYPE
 from kg.ladybug_store.values import plain
+from kg.property_names import property_name
 from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 

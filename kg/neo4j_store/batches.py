@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kg.clean_tables import PROPERTY_NAME
-from kg.errors import GraphError
+from kg.property_names import property_name
 from kg.schema import Type
 from kg.stores import EdgeFile, NodeFile
 
@@ -73,17 +72,6 @@ def edge_batches(file: EdgeFile, skip: frozenset[str]) -> Iterator[Batch]:
             f"CREATE (a)-[:`{file.type}` {{{values}}}]->(b)"
         )
         yield Batch(identity, statement, parameters, len(table))
-
-
-def property_name(name: str) -> str:
-    """`name` quoted for Cypher.
-
-    Raises:
-        GraphError: it is not made of a-z, 0-9 and _.
-    """
-    if not PROPERTY_NAME.match(name):
-        raise GraphError(f"{name!r} is no property name", "graph", "a name is a-z, then a-z, 0-9 and _")
-    return f"`{name}`"
 
 
 def _slices(file: NodeFile | EdgeFile, skip: frozenset[str]) -> Iterator[tuple[str, pa.Table]]:

@@ -9,8 +9,8 @@ import neo4j
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kg.neo4j_store.batches import property_name
 from kg.neo4j_store.counts import count_all
+from kg.property_names import property_name
 from kg.schema import ARROW_TYPE, EVENT_TYPES, Type
 
 FETCH_ROWS = 50
