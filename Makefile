@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# the notebooks' tests make a small workspace of their own here, whatever a demo has left behind
+NOTEBOOK := $(CURDIR)/.cache/notebook
 
 .PHONY: setup demo test lint bench clean
 
@@ -25,7 +27,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
+	@rm -rf $(NOTEBOOK) && mkdir -p $(NOTEBOOK)
+	SHOPGRAPH_NOTEBOOK_BUDGET=small SHOPGRAPH_WORKSPACE=$(NOTEBOOK)/none TMPDIR=$(NOTEBOOK) \
+		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks
 
 lint: setup
 	$(BIN)/ruff check --fix .
