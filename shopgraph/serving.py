@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kg.snapshot import Snapshot
+from shopgraph.stations import saved_vectors
 from shopgraph.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
     Raises:
         GnnError: no model, or one that knows nothing of this graph.
     """
-    from encoders.vectors import load_vectors
     from gnn.recommend import Recommendations
 
     folder = workspace.serving_model()
-    vectors = load_vectors(workspace.embeddings, snapshot).matrix if workspace.has_vectors() else None
-    return Recommendations.load(folder, snapshot, vectors)
+    vectors = saved_vectors(workspace, snapshot)
+    return Recommendations.load(folder, snapshot, vectors.matrix if vectors is not None else None)

@@ -132,6 +132,17 @@ def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progres
     return encode_products(snapshot, settings.encode, workspace.embeddings, progress)
 
 
+def saved_vectors(workspace: Workspace, snapshot: Snapshot) -> NodeVectors | None:
+    """The text vectors of the workspace, None where text has not been encoded.
+
+    Raises:
+        EncoderError: they belong to other products or texts than the snapshot's.
+    """
+    from encoders.vectors import load_vectors
+
+    return load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
+
+
 def training_inputs(snapshot: Snapshot, vectors: NodeVectors | None, settings: Settings) -> str:
     """Digest of everything a training depends on: names the model that comes of it."""
     parts = {
@@ -156,10 +167,9 @@ def train(
 
     With `reuse`, a bundle of the very same inputs is kept.
     """
-    from encoders.vectors import load_vectors
     from gnn.training import train as fit
 
-    vectors = load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
+    vectors = saved_vectors(workspace, snapshot)
     inputs = training_inputs(snapshot, vectors, settings)
     report_file = workspace.reports / "training.json"
     if reuse and workspace.state().get("model") == inputs and report_file.exists() and workspace.has_model():
@@ -177,7 +187,6 @@ def train(
 
 def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
     """The evaluation report of model/eval; computed once per model and graph."""
-    from encoders.vectors import load_vectors
     from gnn.evaluation import evaluate as measure
 
     inputs = workspace.state().get("model")
@@ -186,7 +195,8 @@ def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> di
         stored: dict[str, Any] = json.loads(path.read_text())
         if inputs is not None and stored.get("model_inputs") == inputs:
             return stored
-    matrix = load_vectors(workspace.embeddings, snapshot).matrix if workspace.has_vectors() else None
+    vectors = saved_vectors(workspace, snapshot)
+    matrix = vectors.matrix if vectors is not None else None
     report = measure(workspace.model("eval"), snapshot, matrix, progress) | {"model_inputs": inputs}
     write_whole(path, json.dumps(report, indent=1, default=str))
     return report
