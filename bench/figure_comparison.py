@@ -16,7 +16,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from gnn.report import TITLES
+from gnn.evaluation.report import TITLES
 
 OURS = {"fused": "#2f7d32", "network": "#7cb87f"}
 OTHER = "#9aa7b1"

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import networkx as nx
 from matplotlib.axes import Axes
 
-from gnn.explain import Explainer, Explanation
+from gnn.serving.explain import Explainer, Explanation
 from ingest.progress import SilentProgress
 from shopgraph.cli.demo import middling
 from shopgraph.serving import load_model

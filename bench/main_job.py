@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.measure import machine, run
-from gnn.report import table as comparison
+from gnn.evaluation.report import table as comparison
 from ingest.progress import SilentProgress
 from kg.neo4j_store.credentials import password_file
 from kg.neo4j_store.server import ServerOptions, start, stop

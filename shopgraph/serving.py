@@ -9,7 +9,7 @@ from shopgraph.stations import saved_vectors
 from shopgraph.workspace import Workspace
 
 if TYPE_CHECKING:
-    from gnn.recommend import Recommendations
+    from gnn.serving.recommend import Recommendations
 
 
 def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
@@ -18,7 +18,7 @@ def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
     Raises:
         GnnError: no model, or one that knows nothing of this graph.
     """
-    from gnn.recommend import Recommendations
+    from gnn.serving.recommend import Recommendations
 
     folder = workspace.serving_model()
     vectors = saved_vectors(workspace, snapshot)

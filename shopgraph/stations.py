@@ -167,7 +167,7 @@ def train(
 
     With `reuse`, a bundle of the very same inputs is kept.
     """
-    from gnn.training import train as fit
+    from gnn.model.training import train as fit
 
     vectors = saved_vectors(workspace, snapshot)
     inputs = training_inputs(snapshot, vectors, settings)
@@ -187,7 +187,7 @@ def train(
 
 def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
     """The evaluation report of model/eval; computed once per model and graph."""
-    from gnn.evaluation import evaluate as measure
+    from gnn.evaluation.evaluate import evaluate as measure
 
     inputs = workspace.state().get("model")
     path = workspace.reports / "evaluation.json"

@@ -58,7 +58,7 @@ def command(
     console.out.print()
     recommend.show(household, rows)
     if rows:
-        from gnn.explain import Explainer
+        from gnn.serving.explain import Explainer
 
         console.out.print("\nWhy the first one?")
         explain.show(Explainer(model, 3).explain(household, rows[0]["product_id"]))

@@ -45,7 +45,7 @@ def command(
         if recs is None:
             report = measure(place, snapshot, progress)
         else:
-            from gnn.recs_file import evaluate_recs
+            from gnn.evaluation.recs_file import evaluate_recs
 
             report = evaluate_recs(place.model("eval"), snapshot, read_frame(recs, "--recs"))
     if json_output:
@@ -56,7 +56,7 @@ def command(
 
 def show(report: dict[str, Any]) -> None:
     """A table per task."""
-    from gnn.report import table
+    from gnn.evaluation.report import table
 
     for task, figures in report["tasks"].items():
         header, rows = table(report, task, narrow=console.out.width < WIDE)

@@ -19,7 +19,7 @@ from shopgraph.serving import load_model
 from shopgraph.stations import current_snapshot
 
 if TYPE_CHECKING:
-    from gnn.explain import Explanation
+    from gnn.serving.explain import Explanation
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
 
     Example: shopgraph explain --user 1 --product 995242
     """
-    from gnn.explain import Explainer
+    from gnn.serving.explain import Explainer
 
     place = workspace_at(workspace)
     snapshot = current_snapshot(place, store, console.progress())

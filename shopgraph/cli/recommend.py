@@ -26,7 +26,7 @@ from shopgraph.serving import load_model
 from shopgraph.stations import current_snapshot
 
 if TYPE_CHECKING:
-    from gnn.recommend import Recommendations, Repeats
+    from gnn.serving.recommend import Recommendations, Repeats
 
 
 def command(
@@ -91,7 +91,7 @@ def one_user(
     model: Recommendations, snapshot: Snapshot, user: str, k: int, repeats: Repeats, candidates: str | list[str]
 ) -> list[dict[str, Any]]:
     """The user's list with names and reasons, best first."""
-    from gnn.explain import Explainer
+    from gnn.serving.explain import Explainer
 
     lists = model.recommend([user], k, repeats, candidates)
     products = lists["product_id"].tolist()

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
-from gnn.events import Events, Interactions
-from gnn.training import train
+from gnn.model.training import train
+from gnn.protocol.events import Events, Interactions
 from ingest.config_dict import from_dict
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from gnn.align import align, split_like
-from gnn.bundle import Bundle, read_head
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.recommend import Recommendations
-from gnn.training import train
+from gnn.model.align import align, split_like
+from gnn.model.bundle import Bundle, read_head
+from gnn.model.training import train
+from gnn.serving.recommend import Recommendations
 from ingest.config_dict import with_setting
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
@@ -24,7 +24,7 @@ Vectors = NDArray[np.float32]
 FRESH = """
 import sys, numpy as np
 from pathlib import Path
-from gnn.recommend import Recommendations
+from gnn.serving.recommend import Recommendations
 from kg.snapshot import Snapshot
 served = Recommendations.load(Path(sys.argv[1]), Snapshot.load(Path(sys.argv[2])))
 np.save(sys.argv[3], served.scorer("exclude").scores(np.arange(60)))

@@ -3,12 +3,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from gnn.counting import OwnRepeats, Popularity
-from gnn.ease import Ease
 from gnn.errors import GnnError
-from gnn.events import Interactions
-from gnn.itemknn import ItemKNN
-from gnn.recommender import Fitted
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted
+from gnn.recommenders.counting import OwnRepeats, Popularity
+from gnn.recommenders.ease import Ease
+from gnn.recommenders.itemknn import ItemKNN
 
 Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]
 

@@ -6,14 +6,14 @@ import pytest
 from numpy.typing import NDArray
 
 from gnn.config import FusionConfig, SplitConfig
-from gnn.ease import Ease
-from gnn.events import Interactions, read_events
-from gnn.fusion import Fused, make_pools, search_weights, standard
-from gnn.itemknn import ItemKNN
-from gnn.lists import quality
-from gnn.recommender import Fitted, Items
-from gnn.splits import split_events
-from gnn.tasks import Task, make_task
+from gnn.measure.lists import quality
+from gnn.model.fusion import Fused, make_pools, search_weights, standard
+from gnn.protocol.events import Interactions, read_events
+from gnn.protocol.recommender import Fitted, Items
+from gnn.protocol.splits import split_events
+from gnn.protocol.tasks import Task, make_task
+from gnn.recommenders.ease import Ease
+from gnn.recommenders.itemknn import ItemKNN
 from kg.snapshot import Snapshot
 
 Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]

@@ -5,10 +5,10 @@ import scipy.sparse as sp
 import torch
 
 from gnn.config import GraphConfig, SplitConfig
-from gnn.events import read_events
-from gnn.layers import RelationalConv, SparseProduct
-from gnn.message_graph import MessageGraph, build_message_graph, tensor_of
-from gnn.splits import split_events
+from gnn.network.layers import RelationalConv, SparseProduct
+from gnn.network.message_graph import MessageGraph, build_message_graph, tensor_of
+from gnn.protocol.events import read_events
+from gnn.protocol.splits import split_events
 from kg.snapshot import Snapshot
 
 

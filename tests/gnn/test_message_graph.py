@@ -2,11 +2,11 @@ import numpy as np
 import torch
 
 from gnn.config import GnnConfig, GraphConfig, SplitConfig, TrainConfig
-from gnn.events import read_events
-from gnn.message_graph import MessageGraph, build_message_graph
-from gnn.network import GraphNetwork
-from gnn.network_fit import NetworkTrainer
-from gnn.splits import split_events
+from gnn.network.fit import NetworkTrainer
+from gnn.network.graph_network import GraphNetwork
+from gnn.network.message_graph import MessageGraph, build_message_graph
+from gnn.protocol.events import read_events
+from gnn.protocol.splits import split_events
 from kg.snapshot import EdgeTable, Snapshot
 
 

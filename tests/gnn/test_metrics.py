@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnn.bootstrap import Bootstrap
 from gnn.config import EvalConfig
-from gnn.metrics import at_k, auc, diversity, gini, novelty
+from gnn.measure.bootstrap import Bootstrap
+from gnn.measure.metrics import at_k, auc, diversity, gini, novelty
 
 # places that hit, relevant products; all worked out by hand at k = 3
 TABLE = [

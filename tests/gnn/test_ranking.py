@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gnn.ranking import MASKED, blocks, top_k
-from gnn.variants import first_of_group
+from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.protocol.variants import first_of_group
 
 VALUES = st.sampled_from([-np.inf, -2.5, -0.0, 0.0, 1e-30, 1.0, 3.25])
 

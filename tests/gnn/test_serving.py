@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.evaluation import evaluate
-from gnn.explain import Explainer
-from gnn.recommend import Recommendations
-from gnn.recs_file import evaluate_recs
-from gnn.report import table
-from gnn.training import train
+from gnn.evaluation.evaluate import evaluate
+from gnn.evaluation.recs_file import evaluate_recs
+from gnn.evaluation.report import table
+from gnn.model.training import train
+from gnn.serving.explain import Explainer
+from gnn.serving.recommend import Recommendations
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeTable, Snapshot
 

@@ -1,10 +1,10 @@
 import numpy as np
 
 from gnn.config import SplitConfig
-from gnn.events import DAY, Events
-from gnn.slices import head_products, product_slices
-from gnn.splits import split_events
-from gnn.tasks import make_task, make_tasks
+from gnn.protocol.events import DAY, Events
+from gnn.protocol.slices import head_products, product_slices
+from gnn.protocol.splits import split_events
+from gnn.protocol.tasks import make_task, make_tasks
 
 # user, product, day: train before day 10, valid before day 20
 ROWS = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnn.config import SplitConfig
 from gnn.errors import GnnError
-from gnn.events import UNKNOWN, Events, Interactions
+from gnn.protocol.events import UNKNOWN, Events, Interactions
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
-from gnn.tasks import NEXT, Task
+from gnn.protocol.events import Interactions
+from gnn.protocol.tasks import NEXT, Task
 from kg.snapshot import Snapshot
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
-from gnn.network import Views
-from gnn.recommender import Fitted, Items
-from gnn.sparse import times
+from gnn.network.graph_network import Views
+from gnn.network.sparse import times
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted, Items
 
 
 class NetworkScores(Fitted):

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
+from gnn.protocol.events import Interactions
 
 Items = NDArray[np.int64] | None
 """Product rows to score, ascending; None: all."""

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from gnn.config import TrainConfig
-from gnn.device import choose_device, choose_precision
-from gnn.events import Interactions
-from gnn.message_graph import MessageGraph
-from gnn.network import GraphNetwork, TextFeatures, Views
-from gnn.objective import Batch, Batches, softmax_loss
+from gnn.network.device import choose_device, choose_precision
+from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
+from gnn.network.message_graph import MessageGraph
+from gnn.network.objective import Batch, Batches, softmax_loss
+from gnn.protocol.events import Interactions
 from ingest.progress import Progress
 
 Validate = Callable[[Views], float]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.metrics import at_k
-from gnn.ranking import MASKED, blocks, top_k
-from gnn.recommender import Recommender
-from gnn.tasks import Task
+from gnn.measure.metrics import at_k
+from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.protocol.recommender import Recommender
+from gnn.protocol.tasks import Task
 
 
 def masked_scores(task: Task, recommender: Recommender, at: slice) -> NDArray[np.float32]:

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnn.bundle import Bundle
 from gnn.errors import GnnError
-from gnn.events import Interactions, read_events
-from gnn.message_graph import PRODUCT, MessageGraph, build_message_graph
-from gnn.network import GraphNetwork, TextFeatures
-from gnn.network_scores import NetworkScores
-from gnn.parts import NETWORK
-from gnn.recommender import Fitted, Items
-from gnn.splits import Split, split_events
+from gnn.model.bundle import Bundle
+from gnn.model.parts import NETWORK
+from gnn.network.graph_network import GraphNetwork, TextFeatures
+from gnn.network.message_graph import PRODUCT, MessageGraph, build_message_graph
+from gnn.network.scores import NetworkScores
+from gnn.protocol.events import Interactions, read_events
+from gnn.protocol.recommender import Fitted, Items
+from gnn.protocol.splits import Split, split_events
 from kg.snapshot import Snapshot
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.config import FusionConfig
-from gnn.events import Interactions
-from gnn.metrics import at_k
-from gnn.ranking import MASKED, blocks, top_k
-from gnn.recommender import Fitted, Items, Recommender
-from gnn.tasks import Task
+from gnn.measure.metrics import at_k
+from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted, Items, Recommender
+from gnn.protocol.tasks import Task
 
 
 class Fused(Fitted):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import TrainConfig
-from gnn.events import Interactions
-from gnn.network import Views
+from gnn.network.graph_network import Views
+from gnn.protocol.events import Interactions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
-from gnn.splits import Split
+from gnn.protocol.events import Interactions
+from gnn.protocol.splits import Split
 from kg.snapshot import Snapshot
 
 TaskName = Literal["new-product", "next-purchase"]

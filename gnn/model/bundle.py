@@ -23,10 +23,12 @@ from safetensors.torch import save_file as save_tensors
 
 from gnn.config import GnnConfig, SplitConfig
 from gnn.errors import GnnError
-from gnn.events import Interactions
-from gnn.network_scores import NetworkScores
-from gnn.parts import NETWORK, Penalties, unfitted
-from gnn.recommender import Fitted
+from gnn.model.fusion import Fused
+from gnn.model.parts import NETWORK, Penalties, unfitted
+from gnn.network.scores import NetworkScores
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.tasks import NEXT
 from ingest.config_dict import from_dict, to_dict
 from kg.snapshot import IdMap
 
@@ -62,6 +64,11 @@ class Bundle:
     fusion: dict[str, dict[str, float]]
     penalties: Penalties
     record: dict[str, Any]
+
+    def fused(self, parts: Mapping[str, Fitted], reference: NDArray[np.int64], task: str) -> Fused:
+        """The fused recommender of `task` over `parts`; new-product's weights where validation had no such task."""
+        weights = self.fusion.get(task) or next(iter(self.fusion.values()))
+        return Fused(parts, weights, reference, masks_seen=task != NEXT)
 
     def save(self, folder: Path) -> None:
         """Write to `folder`, which appears whole or not at all and replaces an older one."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
-from gnn.recommender import Fitted, Items
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted, Items
 
 
 class Popularity(Fitted):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import GraphConfig
-from gnn.events import Interactions
+from gnn.protocol.events import Interactions
 from kg.snapshot import Snapshot
 
 with warnings.catch_warnings():

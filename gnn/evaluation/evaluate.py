@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.align import align, propagate, split_like
-from gnn.bootstrap import Bootstrap
-from gnn.bundle import Bundle
 from gnn.config import EvalConfig
-from gnn.fusion import Fused, seen_columns
-from gnn.lists import hits_of
-from gnn.metrics import RANKED, at_k, auc, diversity, gini, novelty
-from gnn.parts import BASELINES, FUSED, NETWORK, fit_counting
-from gnn.ranking import MASKED, blocks, top_k
-from gnn.recommender import Fitted
-from gnn.slices import deepest_category, product_slices
-from gnn.splits import Split, describe
-from gnn.tasks import NEXT, Task, make_task, make_tasks, recommendable
+from gnn.measure.bootstrap import Bootstrap
+from gnn.measure.lists import hits_of
+from gnn.measure.metrics import RANKED, at_k, auc, diversity, gini, novelty
+from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.model.align import align, propagate, split_like
+from gnn.model.bundle import Bundle
+from gnn.model.fusion import Fused, seen_columns
+from gnn.model.parts import BASELINES, FUSED, NETWORK, fit_counting
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.slices import deepest_category, product_slices
+from gnn.protocol.splits import Split, describe
+from gnn.protocol.tasks import Task, make_task, make_tasks, recommendable
 from ingest.progress import Progress, Station
 from kg.snapshot import Snapshot
 
@@ -64,7 +64,7 @@ def evaluate(
     out: dict[str, Any] = {"split": describe(split), "stage": split.stage, "k": list(bundle.config.eval.k), "tasks": {}}
     with progress.station("evaluate", sum(len(t.users) for t in tasks), "users") as station:
         for task in tasks:
-            fused = make_fused(bundle, parts, task.candidates, task.name)
+            fused = bundle.fused(parts, task.candidates, task.name)
             found = report(task, _read(task, parts, fused, bundle.config.eval, station), kinds, bundle.config.eval)
             cold = make_task(
                 task.name, split, split.stage, recommendable(snapshot), bundle.config.split.min_buyers, cold=True
@@ -100,12 +100,6 @@ def _add_cold_users(found: dict[str, Any], cold: Task, readings: Mapping[str, Re
             f"recall@{k}": recall,
             f"ndcg@{k}": ndcg,
         }
-
-
-def make_fused(bundle: Bundle, parts: Mapping[str, Fitted], reference: NDArray[np.int64], task: str) -> Fused:
-    """The fused recommender of `task`; new-product's weights where validation had no such task."""
-    weights = bundle.fusion.get(task) or next(iter(bundle.fusion.values()))
-    return Fused(parts, weights, reference, masks_seen=task != NEXT)
 
 
 def _parts(bundle: Bundle, snapshot: Snapshot, vectors: NDArray[np.float32] | None, split: Split) -> dict[str, Fitted]:

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gnn.events import Interactions
-from gnn.recommender import Fitted, Items
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted, Items
 
 
 class ItemKNN(Fitted):

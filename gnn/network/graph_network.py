@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnn.config import ModelConfig
-from gnn.layers import RelationalConv, SparseProduct
-from gnn.message_graph import MessageGraph, tensor_of
+from gnn.network.layers import RelationalConv, SparseProduct
+from gnn.network.message_graph import MessageGraph, tensor_of
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Scores any tool's recommendation file by the protocol of `gnn.evaluation`."""
+"""Scores any tool's recommendation file by the protocol of `gnn.evaluation.evaluate`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gnn.bundle import read_head
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.evaluation import Reading, report
-from gnn.events import read_events
-from gnn.slices import deepest_category
-from gnn.splits import describe, split_events
-from gnn.tasks import Task, make_tasks, recommendable
+from gnn.evaluation.evaluate import Reading, report
+from gnn.model.bundle import read_head
+from gnn.protocol.events import read_events
+from gnn.protocol.slices import deepest_category
+from gnn.protocol.splits import describe, split_events
+from gnn.protocol.tasks import Task, make_tasks, recommendable
 from ingest.config_dict import from_dict
 from kg.snapshot import Snapshot
 
@@ -35,7 +35,7 @@ def evaluate_recs(model: Path | GnnConfig, snapshot: Snapshot, recs: pd.DataFram
         recs: columns user_id, rank, product_id (score is not read); in any order.
 
     Returns:
-        As `gnn.evaluation.evaluate`, with the one recommender `recs`, and `rows`: what of the file was used.
+        As `gnn.evaluation.evaluate.evaluate`, with the one recommender `recs`, and `rows`: what of the file was used.
 
     Raises:
         GnnError: a column is missing, a rank is no number, or no user of the file is known.

@@ -14,21 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gnn.bundle import Bundle, resolved
 from gnn.config import GnnConfig
-from gnn.device import choose_device, choose_precision, cpu_threads
 from gnn.errors import GnnError
-from gnn.events import Interactions, read_events
-from gnn.fusion import make_pools, search_weights
-from gnn.lists import quality
-from gnn.message_graph import MessageGraph, build_message_graph
-from gnn.network import GraphNetwork, TextFeatures, Views
-from gnn.network_fit import FitState, NetworkTrainer
-from gnn.network_scores import NetworkScores
-from gnn.parts import NETWORK, Penalties, choose_penalties, fit_counting, fused_names
-from gnn.recommender import Fitted
-from gnn.splits import Split, describe, split_events
-from gnn.tasks import NEXT, Task, make_tasks, recommendable
+from gnn.measure.lists import quality
+from gnn.model.bundle import Bundle, resolved
+from gnn.model.fusion import make_pools, search_weights
+from gnn.model.parts import NETWORK, Penalties, choose_penalties, fit_counting, fused_names
+from gnn.network.device import choose_device, choose_precision, cpu_threads
+from gnn.network.fit import FitState, NetworkTrainer
+from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
+from gnn.network.message_graph import MessageGraph, build_message_graph
+from gnn.network.scores import NetworkScores
+from gnn.protocol.events import Interactions, read_events
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.splits import Split, describe, split_events
+from gnn.protocol.tasks import NEXT, Task, make_tasks, recommendable
 from ingest.config_dict import to_dict
 from ingest.progress import Progress
 from kg.snapshot import Snapshot

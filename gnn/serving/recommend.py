@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gnn.align import align, split_like
-from gnn.bundle import Bundle
 from gnn.errors import GnnError
-from gnn.evaluation import make_fused
-from gnn.events import Interactions
-from gnn.fusion import Fused
-from gnn.network_scores import NetworkScores
-from gnn.parts import NETWORK
-from gnn.ranking import MASKED, blocks, top_k
-from gnn.recommender import Fitted
-from gnn.tasks import NEW, NEXT, recommendable
-from gnn.variants import first_of_group, variant_groups
+from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.model.align import align, split_like
+from gnn.model.bundle import Bundle
+from gnn.model.fusion import Fused
+from gnn.model.parts import NETWORK
+from gnn.network.scores import NetworkScores
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.tasks import NEW, NEXT, recommendable
+from gnn.protocol.variants import first_of_group, variant_groups
 from kg.snapshot import Snapshot
 
 Repeats = Literal["exclude", "include"]
@@ -78,7 +77,7 @@ class Recommendations:
     def _fused(self) -> dict[str, Fused]:
         least = self.bundle.config.split.min_buyers
         reference = np.flatnonzero(self.allowed & (self.history.buyers >= least))
-        return {name: make_fused(self.bundle, self.parts, reference, name) for name in (NEW, NEXT)}
+        return {name: self.bundle.fused(self.parts, reference, name) for name in (NEW, NEXT)}
 
     def scorer(self, repeats: Repeats) -> Fused:
         """The fused recommender of new products (`exclude`) or of the next purchase (`include`)."""

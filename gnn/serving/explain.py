@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.events import UNKNOWN, Interactions
-from gnn.recommend import Recommendations, Repeats
-from gnn.slices import deepest_category
+from gnn.protocol.events import UNKNOWN, Interactions
+from gnn.protocol.slices import deepest_category
+from gnn.serving.recommend import Recommendations, Repeats
 
 Kind = Literal["bought-before", "same-category", "same-brand", "same-aisle", "bought-together", "popular"]
 """`same-aisle`: different categories under one parent below the top level."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gnn.config import BaselineConfig
-from gnn.counting import OwnRepeats, Popularity
-from gnn.ease import Ease
 from gnn.errors import GnnError
-from gnn.events import Interactions
-from gnn.itemknn import ItemKNN
-from gnn.lists import quality
-from gnn.recommender import Fitted
-from gnn.tasks import Task
+from gnn.measure.lists import quality
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.tasks import Task
+from gnn.recommenders.counting import OwnRepeats, Popularity
+from gnn.recommenders.ease import Ease
+from gnn.recommenders.itemknn import ItemKNN
 
 NETWORK, FUSED = "network", "fused"
 BASELINES = ("popularity", "own-repeats", "item-knn", "ease")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnn.message_graph import MessageGraph
+from gnn.network.message_graph import MessageGraph
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 scripts its templates at import, which torch 2.15 announces as deprecated

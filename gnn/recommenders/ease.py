@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gnn.errors import GnnError
-from gnn.events import Interactions
-from gnn.recommender import Fitted, Items
-from gnn.sparse import times
+from gnn.network.sparse import times
+from gnn.protocol.events import Interactions
+from gnn.protocol.recommender import Fitted, Items
 
 
 class Ease(Fitted):

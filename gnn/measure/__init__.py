@@ -1,0 +1,1 @@
+"""Figures of ranked lists: order, metrics, intervals."""

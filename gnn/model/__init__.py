@@ -1,0 +1,1 @@
+"""What training makes and keeps: fitted parts, their fusion, the bundle."""

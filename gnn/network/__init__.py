@@ -1,0 +1,1 @@
+"""The graph network: message graph, layers, objective, training loop, scores."""

@@ -1,0 +1,1 @@
+"""Recommenders beside the graph network, each fitted on a history."""
