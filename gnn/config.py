@@ -1,9 +1,11 @@
-"""Settings of splits, message graph, network, training, baselines, fusion and evaluation."""
+"""Settings of splits, message graph, network, training, other recommenders, fusion and evaluation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+from gnn.models_config import ModelsConfig
 
 SplitMethod = Literal["auto", "time", "column", "leave-one-out"]
 
@@ -22,6 +24,7 @@ class SplitConfig:
         split_column: event property that holds train, valid or test.
         min_buyers: buyers in the history that a product needs to be a candidate in evaluation; 0 lets cold ones in.
         valid_share: share of train events set aside when the column knows no valid.
+        half_life_days: age at which an event counts half wherever a model weighs by recency.
     """
 
     method: SplitMethod = "auto"
@@ -30,6 +33,7 @@ class SplitConfig:
     split_column: str = "split"
     min_buyers: int = 1
     valid_share: float = 0.1
+    half_life_days: float = 90.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class GraphConfig:
     Attributes:
         exclude_relations: values of RELATED.relation left out because they post-date purchases.
         target_events: event names to predict (purchase, review, ...); empty: purchases, else reviews, else all.
+        side_events: event names that models may learn from beside the target ones; those that are predicted are not
+            taken twice.
         use_categories: whether category nodes and their tree take part.
         use_brands: whether brand nodes take part.
         use_related: whether outside triples take part.
@@ -46,6 +52,7 @@ class GraphConfig:
 
     exclude_relations: tuple[str, ...] = ("also_bought", "also_viewed", "bought_together")
     target_events: tuple[str, ...] = ()
+    side_events: tuple[str, ...] = ("click", "view", "cart", "wishlist")
     use_categories: bool = True
     use_brands: bool = True
     use_related: bool = True
@@ -111,35 +118,18 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class BaselineConfig:
-    """Recommenders that count.
-
-    Attributes:
-        ease_lambdas: L2 penalties of EASE among which validation chooses.
-        ease_memory_gb: most memory an EASE fit may take; beyond it EASE is left out with a note.
-        knn_shrink: item-kNN: pseudo-buyers that shrink the cosine.
-        knn_neighbours: item-kNN: neighbours kept per product.
-        half_life_days: age at which a purchase counts half in own repeats and weighted EASE.
-    """
-
-    ease_lambdas: tuple[float, ...] = (10.0, 100.0, 300.0, 1000.0, 3000.0)
-    ease_memory_gb: float = 4.0
-    knn_shrink: float = 10.0
-    knn_neighbours: int = 200
-    half_life_days: float = 90.0
-
-
-@dataclass(frozen=True)
 class FusionConfig:
     """Late fusion, weights from validation.
 
     Attributes:
+        parts: recommenders that are fused; the first keeps weight 1.
         weights: grid of weights that a component beside the network may take.
         rounds: passes of the coordinate search.
         pool: best products per component and user among which the search ranks.
         users: most validation users that the search reads (a seeded draw).
     """
 
+    parts: tuple[str, ...] = ("network", "own-repeats", "item-knn", "ease", "ease-weighted")
     weights: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
     rounds: int = 2
     pool: int = 100
@@ -147,10 +137,56 @@ class FusionConfig:
 
 
 @dataclass(frozen=True)
+class RerankConfig:
+    """How `recommend` makes lists of a user's best candidates: beyond accuracy, and within the shop's rules.
+
+    Attributes:
+        mmr: maximal marginal relevance: weight of the largest similarity to what the list holds already against
+            relevance, 0 (off) to 1.
+        similarity: what makes two products similar: `category` (the same deepest category), `brand` (the same
+            brand), or `vectors` (cosine of the network's product vectors).
+        calibration: weight of the distance (KL divergence) between the categories of the list and those of the
+            user's history against relevance, 0 (off) to 1.
+        calibration_level: level of the category tree that is calibrated, 1 = the top.
+        exposure_cap: largest share of the lists of one run in which a product may stand; 0: any.
+        per_brand: most products of one brand in a list; 0: any number.
+        per_category: most products of one deepest category in a list; 0: any number.
+        in_stock: leaves out products whose `stock` is known to be zero or less.
+        available: leaves out products before their `available_from` and from their `available_until` on.
+        pinned: products at given places of every list, as in "1:p001" (PLACE:PRODUCT), where the user may have them.
+        pool: best products per user among which the rules choose, at least twice the length of the list.
+    """
+
+    mmr: float = 0.1
+    similarity: Literal["category", "brand", "vectors"] = "category"
+    calibration: float = 0.0
+    calibration_level: int = 1
+    exposure_cap: float = 0.0
+    per_brand: int = 0
+    per_category: int = 0
+    in_stock: bool = True
+    available: bool = True
+    pinned: tuple[str, ...] = ()
+    pool: int = 200
+
+
+@dataclass(frozen=True)
+class AutoConfig:
+    """`train --model auto`: the simplest model that validation cannot tell from the best.
+
+    Attributes:
+        models: what is tried alone and fused, the simplest first.
+    """
+
+    models: tuple[str, ...] = ("popularity", "own-repeats", "item-knn", "ease", "ease-weighted", "network")
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """What evaluation reports.
 
     Attributes:
+        baselines: recommenders that every bundle holds beside its model, to be reported with it.
         k: cut-offs; selection reads NDCG at the largest.
         bootstrap: rounds of the bootstrap over users.
         confidence: coverage of the intervals.
@@ -158,6 +194,7 @@ class EvalConfig:
         block: matrix cells (users x products) scored at a time.
     """
 
+    baselines: tuple[str, ...] = ("popularity", "own-repeats", "item-knn", "ease")
     k: tuple[int, ...] = (10, 20)
     bootstrap: int = 1000
     confidence: float = 0.95
@@ -174,8 +211,10 @@ class GnnConfig:
         graph: the message graph.
         model: the network.
         train: its training.
-        baselines: recommenders that count.
+        models: recommenders beside the network.
         fusion: late fusion.
+        auto: the choice among a short list.
+        rerank: from candidates to lists.
         eval: evaluation.
     """
 
@@ -183,6 +222,8 @@ class GnnConfig:
     graph: GraphConfig = field(default_factory=GraphConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    baselines: BaselineConfig = field(default_factory=BaselineConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    auto: AutoConfig = field(default_factory=AutoConfig)
+    rerank: RerankConfig = field(default_factory=RerankConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)

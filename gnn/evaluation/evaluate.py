@@ -15,13 +15,13 @@ from gnn.measure.bootstrap import Bootstrap
 from gnn.measure.lists import hits_of
 from gnn.measure.metrics import RANKED, at_k, auc, diversity, gini, novelty
 from gnn.measure.ranking import MASKED, blocks, top_k
-from gnn.model.align import align, propagate, split_like
+from gnn.model.align import make_split, parts_at
 from gnn.model.bundle import Bundle
+from gnn.model.catalogue import FUSED
 from gnn.model.fusion import Fused, seen_columns
-from gnn.model.parts import BASELINES, FUSED, NETWORK, fit_counting
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.slices import deepest_category, product_slices
-from gnn.protocol.splits import Split, describe
+from gnn.protocol.splits import describe
 from gnn.protocol.tasks import Task, make_task, make_tasks, recommendable
 from ingest.progress import Progress, Station
 from kg.snapshot import Snapshot
@@ -56,16 +56,17 @@ def evaluate(
         slices, list figures) and `differences` (the fused recommender minus each other, paired).
     """
     bundle = Bundle.load(folder)
-    split = split_like(bundle, snapshot)
+    split = make_split(snapshot, bundle.config)
     tasks = make_tasks(split, split.stage, recommendable(snapshot), bundle.config.split.min_buyers)
     with progress.station("make the recommenders ready"):
-        parts = _parts(bundle, snapshot, product_vectors, split)
+        parts = parts_at(bundle, snapshot, product_vectors, split, split.stage)
     kinds = deepest_category(snapshot)
     out: dict[str, Any] = {"split": describe(split), "stage": split.stage, "k": list(bundle.config.eval.k), "tasks": {}}
     with progress.station("evaluate", sum(len(t.users) for t in tasks), "users") as station:
         for task in tasks:
             fused = bundle.fused(parts, task.candidates, task.name)
-            found = report(task, _read(task, parts, fused, bundle.config.eval, station), kinds, bundle.config.eval)
+            readings = _read(task, parts, fused, bundle.config.eval, station)
+            found = report(task, readings, kinds, bundle.config.eval, bundle.model)
             cold = make_task(
                 task.name, split, split.stage, recommendable(snapshot), bundle.config.split.min_buyers, cold=True
             )
@@ -102,14 +103,6 @@ def _add_cold_users(found: dict[str, Any], cold: Task, readings: Mapping[str, Re
         }
 
 
-def _parts(bundle: Bundle, snapshot: Snapshot, vectors: NDArray[np.float32] | None, split: Split) -> dict[str, Fitted]:
-    history = split.history(split.stage)
-    if split.stage == "test":
-        return align(bundle, snapshot, vectors, history)
-    counting = fit_counting(history, bundle.config.baselines, bundle.penalties)
-    return {NETWORK: propagate(bundle, snapshot, vectors, history), **counting}
-
-
 def _read_block(
     task: Task, parts: Mapping[str, Fitted], fused: Fused, at: slice, k: int
 ) -> Iterator[tuple[str, Reading]]:
@@ -117,11 +110,11 @@ def _read_block(
     histories = task.history.take(task.users[at])
     seen = seen_columns(histories, task.candidates) if task.masks_seen else None
     relevant = [task.relevant.of(u) for u in range(at.start, at.stop)]
-    raw = {name: part.scores_for(histories, task.candidates) for name, part in parts.items()}
-    raw[FUSED] = fused.combine(list(raw.items()), histories, task.candidates, task.candidates)
-    for name in (*BASELINES, NETWORK, FUSED):
-        if name in raw and not (name == "own-repeats" and task.masks_seen):
-            scores = raw[name]
+    raw = {name: part.scores(task.users[at], task.candidates) for name, part in parts.items()}
+    if fused.name not in parts:
+        raw[fused.name] = fused.combine(list(raw.items()), histories, task.candidates, task.candidates)
+    for name, scores in raw.items():
+        if name not in parts or not (task.masks_seen and parts[name].repeats_only):
             if seen is not None:
                 scores[seen] = MASKED
             areas = [auc(row, good) for row, good in zip(scores, relevant, strict=True)]
@@ -132,7 +125,9 @@ def _joined(parts: list[Reading]) -> Reading:
     return Reading(np.concatenate([p.lists for p in parts]), np.concatenate([p.auc for p in parts]))
 
 
-def report(task: Task, readings: Mapping[str, Reading], kinds: NDArray[np.int64], config: EvalConfig) -> dict[str, Any]:
+def report(
+    task: Task, readings: Mapping[str, Reading], kinds: NDArray[np.int64], config: EvalConfig, ours_name: str = FUSED
+) -> dict[str, Any]:
     """Metrics, slices and differences of readings of one task; JSON-able."""
     boot = Bootstrap(len(task.users), config)
     names, values = [], {}
@@ -155,10 +150,10 @@ def report(task: Task, readings: Mapping[str, Reading], kinds: NDArray[np.int64]
             "lists": _list_figures(task, reading, kinds),
             "slices": _slices(task, reading, boot, max(config.k)),
         }
-    ours = values.get(FUSED)
+    ours = values.get(ours_name)
     if ours is not None:
         for name, theirs in values.items():
-            if name != FUSED and theirs is not None:
+            if name != ours_name and theirs is not None:
                 paired = dict(zip(names, boot.intervals(ours - theirs), strict=True))
                 out["differences"][name] = {key: interval.to_dict() for key, interval in paired.items()}
     return out

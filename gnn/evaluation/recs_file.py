@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.evaluation.evaluate import Reading, report
+from gnn.model.align import make_split
 from gnn.model.bundle import read_head
-from gnn.protocol.events import read_events
 from gnn.protocol.slices import deepest_category
-from gnn.protocol.splits import describe, split_events
+from gnn.protocol.splits import describe
 from gnn.protocol.tasks import Task, make_tasks, recommendable
 from ingest.config_dict import from_dict
 from kg.snapshot import Snapshot
@@ -41,8 +41,7 @@ def evaluate_recs(model: Path | GnnConfig, snapshot: Snapshot, recs: pd.DataFram
         GnnError: a column is missing, a rank is no number, or no user of the file is known.
     """
     config = model if isinstance(model, GnnConfig) else from_dict(GnnConfig, read_head(model)["config"], str(model))
-    events = read_events(snapshot, config.graph.target_events, config.split.split_column)
-    split = split_events(events, config.split, config.train.seed, config.baselines.half_life_days)
+    split = make_split(snapshot, config)
     tasks = make_tasks(split, split.stage, recommendable(snapshot), config.split.min_buyers)
     users, items, used = _rows(recs, snapshot)
     out: dict[str, Any] = {"split": describe(split), "stage": split.stage, "k": list(config.eval.k), "rows": used}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gnn.config import FusionConfig
 from gnn.measure.metrics import at_k
 from gnn.measure.ranking import MASKED, blocks, top_k
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Items, Recommender
 from gnn.protocol.tasks import Task
 
@@ -19,7 +19,8 @@ from gnn.protocol.tasks import Task
 class Fused(Fitted):
     """Score = sum over components of weight * (score - mean) / deviation.
 
-    Mean and deviation are the user's, over the reference products; over those not in the history where
+    A single component of weight is left as it is. Mean and deviation are the user's, over the reference products;
+    over those not in the history where
     `masks_seen`, since seen products would otherwise set the scale.
 
     Args:
@@ -27,9 +28,8 @@ class Fused(Fitted):
         weights: weight per component; those of weight zero are not computed.
         reference: product rows over which scores are standardised.
         masks_seen: whether the user's own products stay out of mean and deviation.
+        name: its name in reports.
     """
-
-    name = "fused"
 
     def __init__(
         self,
@@ -38,16 +38,32 @@ class Fused(Fitted):
         reference: NDArray[np.int64],
         *,
         masks_seen: bool,
+        name: str = "fused",
     ) -> None:
+        self.name = name
         self.parts = {name: parts[name] for name, weight in weights.items() if weight}
         self.weights, self.reference, self.masks_seen = dict(weights), reference, masks_seen
         self.history = next(iter(parts.values())).history
+        self.single = next(iter(self.parts.values())) if len(self.parts) == 1 else None
+
+    def scores(self, users: NDArray[np.int64], items: Items = None) -> NDArray[np.float32]:
+        """Dense scores, shape (len(users), len(items))."""
+        if self.single is not None:
+            return self.single.scores(users, items)
+        return self._standardised(lambda part, rows: part.scores(users, rows), self.history.take(users), items)
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
+        if self.single is not None:
+            return self.single.scores_for(histories, items)
+        return self._standardised(lambda part, rows: part.scores_for(histories, rows), histories, items)
+
+    def _standardised(
+        self, score: Callable[[Fitted, Items], NDArray[np.float32]], histories: Interactions, items: Items
+    ) -> NDArray[np.float32]:
         wanted = np.arange(histories.n_items) if items is None else items
         both = wanted if np.array_equal(wanted, self.reference) else np.union1d(wanted, self.reference)
-        raw = ((name, part.scores_for(histories, both)) for name, part in self.parts.items())
+        raw = ((name, score(part, both)) for name, part in self.parts.items())
         return self.combine(raw, histories, wanted, both)
 
     def combine(
@@ -68,6 +84,10 @@ class Fused(Fitted):
         Returns:
             float32, shape (n, len(wanted)).
         """
+        if self.single is not None:
+            return np.array(
+                next(scores for name, scores in raw if name in self.parts)[:, np.searchsorted(scored, wanted)]
+            )
         at, reference = np.searchsorted(scored, wanted), np.searchsorted(scored, self.reference)
         seen = seen_columns(histories, self.reference) if self.masks_seen else None
         total = np.zeros((histories.n_users, len(wanted)), np.float32)
@@ -81,7 +101,9 @@ class Fused(Fitted):
         return total
 
     def deviations(self, user: Interactions) -> dict[str, np.float32]:
-        """Per component, the deviation that scales this one user's scores."""
+        """Per component, the deviation that scales this one user's scores; 1 for a single component."""
+        if self.single is not None:
+            return dict.fromkeys(self.parts, np.float32(1))
         seen = seen_columns(user, self.reference) if self.masks_seen else None
         raw = {name: part.scores_for(user, self.reference) for name, part in self.parts.items()}
         return {name: standard(scores, seen)[1][0] for name, scores in raw.items()}
@@ -155,11 +177,23 @@ class Pools:
         total[~self.valid] = MASKED
         return total
 
-    def ndcg(self, total: NDArray[np.float32], k: int) -> float:
-        """Mean NDCG at k of the order by `total` (n, width)."""
+    def one(self, component: int) -> NDArray[np.float32]:
+        """The scores of one component alone, masked where there is no product, shape (n, width)."""
+        return self.total(np.eye(len(self.scores), dtype=np.float32)[component])
+
+    def only(self, components: Sequence[int]) -> Pools:
+        """The same products, with these components' scores alone."""
+        return replace(self, scores=self.scores[list(components)])
+
+    def per_user(self, total: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+        """NDCG at k of each user's order by `total` (n, width), shape (n,)."""
         lists = top_k(total, k)
         hits = np.take_along_axis(self.hits, np.maximum(lists, 0), 1) & (lists >= 0)
-        return float(at_k(hits, self.relevant, k)["ndcg"].mean())
+        return at_k(hits, self.relevant, k)["ndcg"]
+
+    def ndcg(self, total: NDArray[np.float32], k: int) -> float:
+        """Mean NDCG at k of the order by `total` (n, width)."""
+        return float(self.per_user(total, k).mean())
 
 
 def make_pools(task: Task, parts: Mapping[str, Recommender], config: FusionConfig, seed: int, cells: int) -> Pools:
@@ -183,7 +217,7 @@ def _pool(
     seen = seen_columns(histories, task.candidates) if task.masks_seen else None
     scaled, tops = [], []
     for part in parts.values():
-        scores = part.scores_for(histories, task.candidates)
+        scores = part.scores(task.users[chosen], task.candidates)
         mean, deviation = standard(scores, seen)
         scores -= mean[:, None]
         scores /= deviation[:, None]

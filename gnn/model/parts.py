@@ -1,101 +1,112 @@
-"""The recommenders that are fused or reported beside the network, fitted together on one history."""
+"""Fits the recommenders of a model one after another, each judged on validation."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gnn.config import BaselineConfig
+from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.measure.lists import quality
-from gnn.protocol.events import Interactions
-from gnn.protocol.recommender import Fitted
-from gnn.protocol.tasks import Task
-from gnn.recommenders.counting import OwnRepeats, Popularity
-from gnn.recommenders.ease import Ease
-from gnn.recommenders.itemknn import ItemKNN
+from gnn.model.catalogue import CATALOGUE, make
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import Fitted, Given, Judge, Recommender, Work
+from gnn.protocol.tasks import NEW, Task
+from ingest.progress import Progress
 
-NETWORK, FUSED = "network", "fused"
-BASELINES = ("popularity", "own-repeats", "item-knn", "ease")
-"""Reported beside the model, in this order."""
+ROUGH = 600
+"""Users whose validation decides about settings that are tried often."""
 
 
 @dataclass(frozen=True)
-class Penalties:
-    """L2 penalties that validation chose; None: that EASE is left out.
+class Workshop:
+    """What parts are made of.
 
     Attributes:
-        ease: of plain EASE.
-        weighted: of recency-weighted EASE.
+        given: graph and text vectors.
+        config: the settings.
+        tasks: what validation asks.
+        progress: where work reports.
+        scratch: folder for checkpoints, None: none are kept.
     """
 
-    ease: float | None
-    weighted: float | None
+    given: Given
+    config: GnnConfig
+    tasks: Sequence[Task]
+    progress: Progress
+    scratch: Path | None = None
+
+    def quality(self, part: Recommender, task: Task) -> float:
+        """Validation NDCG at the largest cut-off."""
+        return quality(task, part, max(self.config.eval.k), self.config.eval.block)
+
+    def task_for(self, part: Fitted) -> Task:
+        """The task that judges `part`."""
+        wanted = "next-purchase" if part.repeats_only else part.asks
+        return next((task for task in self.tasks if task.name == wanted), self.tasks[0])
+
+    def work(self, name: str, part: Fitted) -> Work:
+        """What the fit of `part` may use."""
+        task = self.task_for(part)
+        step = max(1, len(task.users) // ROUGH)
+        at = np.arange(0, len(task.users), step)
+        some = replace(task, users=task.users[at], relevant=task.relevant.take(at))
+        checkpoint = None if self.scratch is None else self.scratch / f"{name}.pt"
+        return Work(self.progress, self._judge(task), self._judge(some), checkpoint)
+
+    def _judge(self, task: Task) -> Judge:
+        return lambda part: self.quality(part, task)
 
 
-def fit_counting(history: Interactions, config: BaselineConfig, penalties: Penalties) -> dict[str, Fitted]:
-    """Every recommender that counts, by name, fitted on `history`."""
-    parts = unfitted(config, penalties)
-    for part in parts.values():
-        part.fit(history)
-    return parts
+@dataclass(frozen=True)
+class Parts:
+    """Fitted recommenders.
 
-
-def unfitted(config: BaselineConfig, penalties: Penalties) -> dict[str, Fitted]:
-    """The recommenders that count, before they are fitted or restored."""
-    parts: list[Fitted] = [Popularity(), OwnRepeats(), ItemKNN(config.knn_shrink, config.knn_neighbours)]
-    if penalties.ease is not None:
-        parts.append(Ease(penalties.ease, memory_gb=config.ease_memory_gb))
-    if penalties.weighted is not None:
-        parts.append(Ease(penalties.weighted, weighted=True, memory_gb=config.ease_memory_gb))
-    return {part.name: part for part in parts}
-
-
-def fused_names(parts: Sequence[str], *, repeats: bool) -> list[str]:
-    """What a fusion may weigh, the network first; own repeats only where repeats count."""
-    out = {"popularity"} if repeats else {"popularity", "own-repeats"}
-    return [NETWORK, *(name for name in parts if name not in out and name != NETWORK)]
-
-
-def choose_penalties(
-    task: Task, config: BaselineConfig, k: int, cells: int, users: int = 600
-) -> tuple[Penalties, list[str]]:
-    """Penalties by validation NDCG at k over at most `users` users; climbs the grid from its middle.
-
-    Returns:
-        The penalties, and notes on what was left out.
+    Attributes:
+        fitted: by name, in the order asked for.
+        measured: per name, what its fit found: seconds and facts; JSON-able.
+        notes: what was left out and why.
     """
-    step = max(1, len(task.users) // users)
-    at = np.arange(0, len(task.users), step)
-    some = replace(task, users=task.users[at], relevant=task.relevant.take(at))
+
+    fitted: dict[str, Fitted]
+    measured: dict[str, dict[str, Any]]
+    notes: list[str]
+
+
+def fit_parts(shop: Workshop, names: Sequence[str], history: Interactions, needed: Sequence[str] = ()) -> Parts:
+    """Fit `names` on `history`; one that cannot be is left out with a note, unless it is `needed`.
+
+    Raises:
+        GnnError: an unknown name, or a needed one cannot be fitted.
+    """
+    fitted: dict[str, Fitted] = {}
+    measured: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
-    counted = bool(np.any(task.history.counts > 1))
-    try:
-        plain = _climb(some, config, k, cells, weighted=False)
-        weighted = _climb(some, config, k, cells, weighted=True) if counted else None
-    except GnnError as error:
-        notes.append(f"EASE is left out: {error}")
-        return Penalties(None, None), notes
-    return Penalties(plain, weighted), notes
+    for name in names:
+        part = make(name, shop.config, shop.given)
+        title = CATALOGUE[name].title
+        began = time.monotonic()
+        try:
+            if part.trained:
+                part.fit(history, shop.work(name, part))
+            else:
+                with shop.progress.station(f"fit {title}"):
+                    part.fit(history, shop.work(name, part))
+        except GnnError as error:
+            if name in needed:
+                raise
+            notes.append(f"{title} is left out: {error}")
+            continue
+        fitted[name] = part
+        measured[name] = {"seconds": round(time.monotonic() - began, 2), **part.facts}
+    return Parts(fitted, measured, notes)
 
 
-def _climb(task: Task, config: BaselineConfig, k: int, cells: int, *, weighted: bool) -> float:
-    grid = sorted(config.ease_lambdas)
-    known: dict[int, float] = {}
-
-    def value(n: int) -> float:
-        if n not in known:
-            ease = Ease(grid[n], weighted=weighted, memory_gb=config.ease_memory_gb)
-            ease.fit(task.history)
-            known[n] = quality(task, ease, k, cells)
-        return known[n]
-
-    here = len(grid) // 2
-    while True:
-        near = [n for n in (here, here - 1, here + 1) if 0 <= n < len(grid)]
-        best = max(near, key=value)
-        if best == here:
-            return grid[here]
-        here = best
+def usable(parts: dict[str, Fitted], names: Sequence[str], task: Task) -> list[str]:
+    """Those of `names` that say something about `task`."""
+    return [n for n in names if n in parts and not (task.name == NEW and parts[n].repeats_only)]

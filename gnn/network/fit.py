@@ -17,7 +17,7 @@ from gnn.network.device import choose_device, choose_precision
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.message_graph import MessageGraph
 from gnn.network.objective import Batch, Batches, softmax_loss
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from ingest.progress import Progress
 
 Validate = Callable[[Views], float]
@@ -141,6 +141,16 @@ class NetworkTrainer:
         if self.state.weights:
             self.network.load_state_dict(self.state.weights)
         return self.state
+
+    def run(self, epochs: int, progress: Progress) -> None:
+        """Train for `epochs` epochs; nothing is validated."""
+        with progress.station("train the graph network again", epochs, "epochs") as station:
+            for _ in range(epochs):
+                loss = self.run_epoch()
+                self.state.epoch += 1
+                self.state.losses.append(loss)
+                station.advance()
+                station.note(f"loss {loss:.4f}")
 
     def _goes_on(self, began: float) -> bool:
         s, c = self.state, self.config

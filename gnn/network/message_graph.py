@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import GraphConfig
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from kg.snapshot import Snapshot
 
 with warnings.catch_warnings():
@@ -132,14 +132,15 @@ def tensor_of(matrix: sp.csr_matrix) -> Tensor:
 def build_message_graph(snapshot: Snapshot, history: Interactions, config: GraphConfig) -> MessageGraph:
     """The joint graph of `history` and the relations between products, brands, categories and entities.
 
-    Edges of events beyond the history, of what earlier runs wrote and of `config.exclude_relations` are not in it.
+    Edges of events beyond the history, of what earlier runs wrote, of `config.exclude_relations` and those that date
+    from `history.until` or later are not in it.
 
     Args:
         snapshot: the graph.
         history: the pairs that may carry messages.
         config: which relations take part.
     """
-    blocks = _relation_edges(snapshot, config)
+    blocks = _relation_edges(snapshot, config, history.until)
     labels = [USER, PRODUCT]
     for source, _, target, *_ in blocks:
         labels += [label for label in (source, target) if label not in labels]
@@ -182,7 +183,7 @@ def _both_ways(
 _Edges = tuple[str, str, str, NDArray[np.int64], NDArray[np.int64]]
 
 
-def _relation_edges(snapshot: Snapshot, config: GraphConfig) -> list[_Edges]:
+def _relation_edges(snapshot: Snapshot, config: GraphConfig, until: int | None) -> list[_Edges]:
     """(source label, name, target label, rows, columns) of every relation beside the events that has edges."""
     wanted = [("Product", "VARIANT_OF", "Product")]
     if config.use_brands:
@@ -199,9 +200,11 @@ def _relation_edges(snapshot: Snapshot, config: GraphConfig) -> list[_Edges]:
     for (source, name, target), table in sorted(snapshot.edges.items()):
         if name == "RELATED" and len(table):
             kinds = np.asarray(table.columns["relation"].fill_null("").to_pylist(), dtype=np.str_)
-            for kind in np.unique(kinds):
+            at_time = table.at()
+            early = np.ones(len(kinds), np.bool_) if until is None or at_time is None else at_time < until
+            for kind in np.unique(kinds[early]):
                 if kind not in config.exclude_relations:
-                    at = kinds == kind
+                    at = early & (kinds == kind)
                     label = f"RELATED:{source}:{kind}:{target}"
                     found.append((source, label, target, np.asarray(table.src)[at], np.asarray(table.dst)[at]))
     return found

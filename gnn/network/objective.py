@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gnn.config import TrainConfig
 from gnn.network.graph_network import Views
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 
 
 @dataclass(frozen=True)

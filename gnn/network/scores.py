@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnn.network.graph_network import Views
 from gnn.network.sparse import times
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Items
 
 
@@ -29,12 +30,12 @@ class NetworkScores(Fitted):
     offset: NDArray[np.float32]
     temperature: np.float32
 
-    @classmethod
-    def of(cls, views: Views, history: Interactions) -> NetworkScores:
+    @staticmethod
+    def of(views: Views, history: Interactions) -> NetworkScores:
         """The recommender of a forward pass over the message graph of `history`."""
         names = ("items", "messages", "offset", "temperature")
-        scores = cls()
-        scores.restore(history, {n: getattr(views, n).detach().float().cpu().numpy() for n in names})
+        scores = NetworkScores()
+        scores.restore(history, {n: getattr(views, n).detach().float().cpu().numpy() for n in names}, {})
         return scores
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -42,9 +43,11 @@ class NetworkScores(Fitted):
         temperature = np.asarray([self.temperature], np.float32)
         return {"items": self.items, "messages": self.messages, "offset": self.offset, "temperature": temperature}
 
-    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:
+    def restore(
+        self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
+    ) -> None:
         """Take the vectors of `state`."""
-        self.history = history
+        self.history, self.facts = history, facts
         self.items, self.messages, self.offset = (state[n].astype(np.float32) for n in ("items", "messages", "offset"))
         self.temperature = np.float32(np.asarray(state["temperature"]).reshape(-1)[0])
 

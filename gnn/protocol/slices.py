@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.tasks import NEXT, Task
 from kg.snapshot import Snapshot
 

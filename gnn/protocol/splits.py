@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from gnn.config import SplitConfig
 from gnn.errors import GnnError
-from gnn.protocol.events import UNKNOWN, Events, Interactions
+from gnn.protocol.events import UNKNOWN, Events
+from gnn.protocol.interactions import Interactions
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Split:
         valid: events that settings are chosen by.
         test: events read once; may be empty (column).
         half_life_days: age at which an event counts half in `Interactions.recent`.
+        side: events of other behaviours, by part (train, valid) and name; those of the test period are in none.
     """
 
     method: str
@@ -33,6 +36,7 @@ class Split:
     valid: Events
     test: Events
     half_life_days: float = 90.0
+    side: Mapping[str, Mapping[str, Events]] = field(default_factory=dict)
 
     @property
     def stage(self) -> str:
@@ -41,35 +45,70 @@ class Split:
 
     def history(self, stage: str) -> Interactions:
         """The pairs known when `stage` (valid or test) is predicted: train, or train and valid."""
-        events = self.train if stage == "valid" else self.train.plus(self.valid)
-        return Interactions.from_events(events, self.half_life_days)
+        side = dict(self.side.get("train", {}))
+        until = instant(self.cutoffs[f"{stage}_from"], "split") if self.cutoffs else None
+        if stage == "valid":
+            return Interactions.from_events(self.train, self.half_life_days, side, until)
+        for name, events in self.side.get("valid", {}).items():
+            side[name] = side[name].plus(events) if name in side else events
+        return Interactions.from_events(self.train.plus(self.valid), self.half_life_days, side, until)
 
     def window(self, stage: str) -> Interactions:
         """The pairs of `stage`, repeats included."""
         return Interactions.from_events(self.test if stage == "test" else self.valid, self.half_life_days)
 
 
-def split_events(events: Events, config: SplitConfig, seed: int = 0, half_life_days: float = 90.0) -> Split:
+def split_events(
+    events: Events,
+    config: SplitConfig,
+    seed: int = 0,
+    half_life_days: float = 90.0,
+    side: Mapping[str, Events] | None = None,
+) -> Split:
     """Part `events` as `config` says.
+
+    Args:
+        events: the events to be predicted.
+        config: the method and its cut-offs.
+        seed: of the draw where the column knows no valid.
+        half_life_days: age at which an event counts half in `Interactions.recent`.
+        side: events of other behaviours, by name. They are parted at the same instants, by their own labels, or
+            around their user's held-out events; what cannot be placed counts as test and is known to nobody.
 
     Raises:
         GnnError: a method that the events do not allow, or a part that must not be empty is.
     """
+    if not len(events):
+        raise GnnError("there are no events", "split", "load events, or name other ones in graph.target_events")
     method = config.method
     if method == "auto":
         method = "time" if events.timed else "column" if _labelled(events) else "leave-one-out"
+    cutoffs: dict[str, str] = {}
     if method == "time":
-        side, cutoffs = _by_time(events, config)
+        cut = _cuts(events, config)
+        cutoffs = dict(zip(("valid_from", "test_from"), (_iso(moment) for moment in cut), strict=True))
+        place = _by_time(events, cut)
+        apart = {name: _by_time(part, cut) if part.timed else _unknown(part) for name, part in (side or {}).items()}
     elif method == "column":
-        side, cutoffs = _by_column(events, config, seed), {}
+        place = _by_column(events, config, seed)
+        apart = {name: _by_label(part) for name, part in (side or {}).items()}
     else:
-        side, cutoffs = _leave_one_out(events), {}
-    train, valid, test = (events.where(side == n) for n in (0, 1, 2))
+        place = _leave_one_out(events)
+        apart = {name: _before_held_out(part, events, place) for name, part in (side or {}).items()}
+    train, valid, test = (events.where(place == n) for n in (0, 1, 2))
     for name, part in (("train", train), ("valid", valid)):
         if not len(part):
-            where = f"{method} split"
-            raise GnnError(f"no event falls into {name}", where, "choose other cut-offs or another split")
-    return Split(method, cutoffs, train, valid, test, half_life_days)
+            what, where = f"no event falls into {name}", f"{method} split"
+            if method == "time":
+                known = events.order[events.order != UNKNOWN]
+                what += f": valid begins {cutoffs['valid_from']}, the events run from {_iso(int(known.min()))} to "
+                what += _iso(int(known.max()))
+            raise GnnError(what, where, "choose other cut-offs or another split")
+    parts = {
+        name: {behaviour: part.where(apart[behaviour] == n) for behaviour, part in (side or {}).items()}
+        for n, name in enumerate(("train", "valid"))
+    }
+    return Split(method, cutoffs, train, valid, test, half_life_days, parts)
 
 
 def _labelled(events: Events) -> bool:
@@ -90,7 +129,8 @@ def instant(text: str, key: str) -> int:
     return round(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
-def _by_time(events: Events, config: SplitConfig) -> tuple[NDArray[np.int8], dict[str, str]]:
+def _cuts(events: Events, config: SplitConfig) -> tuple[int, int]:
+    """First instants of valid and test."""
     if not events.timed:
         raise GnnError("the events have no time", "train --split time", "use --split leave-one-out or column")
     known = events.order[events.order != UNKNOWN]
@@ -102,26 +142,45 @@ def _by_time(events: Events, config: SplitConfig) -> tuple[NDArray[np.int8], dic
         raise GnnError(
             "valid begins no earlier than test", "split.valid_from", "set split.valid_from < split.test_from"
         )
-    side = (events.order >= valid).astype(np.int8) + (events.order >= test).astype(np.int8)
-    iso = {k: datetime.fromtimestamp(v / 1e6, UTC).isoformat() for k, v in (("valid_from", valid), ("test_from", test))}
-    return side, iso
+    return valid, test
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat()
+
+
+def _by_time(events: Events, cut: tuple[int, int]) -> NDArray[np.int8]:
+    valid, test = cut
+    return (events.order >= valid).astype(np.int8) + (events.order >= test).astype(np.int8)
+
+
+def _unknown(events: Events) -> NDArray[np.int8]:
+    """Nothing says when: known to nobody."""
+    return np.full(len(events), 2, np.int8)
+
+
+def _by_label(events: Events) -> NDArray[np.int8]:
+    """Labels of the events; without one: train."""
+    if events.label is None:
+        return np.zeros(len(events), np.int8)
+    label = np.char.lower(events.label)
+    return np.select([label == "valid", label == "test"], [1, 2], 0).astype(np.int8)
 
 
 def _by_column(events: Events, config: SplitConfig, seed: int) -> NDArray[np.int8]:
-    """Labels; a train pair's later labels stay as repeats. No label: train. No valid: seeded share of train pairs."""
-    if events.label is None or not _labelled(events):
+    """Labels; a train pair's later labels stay as repeats. No valid: a seeded share of the train pairs."""
+    if not _labelled(events):
         what = f"no event has train, valid or test in its property {config.split_column!r}"
         raise GnnError(what, "train --split column", "name the property with --split-column, or use another split")
-    label = np.char.lower(events.label)
-    side = np.select([label == "valid", label == "test"], [1, 2], 0).astype(np.int8)
-    if not (side == 1).any():
+    place = _by_label(events)
+    if not (place == 1).any():
         keys = events.users * events.n_items + events.items
-        pairs, where = np.unique(keys[side == 0], return_inverse=True)
+        pairs, where = np.unique(keys[place == 0], return_inverse=True)
         drawn = np.random.default_rng(seed).random(len(pairs)) < config.valid_share
         if not drawn.any():
             drawn[:1] = True
-        side[np.flatnonzero(side == 0)[drawn[where]]] = 1
-    return side
+        place[np.flatnonzero(place == 0)[drawn[where]]] = 1
+    return place
 
 
 def _leave_one_out(events: Events) -> NDArray[np.int8]:
@@ -136,6 +195,20 @@ def _leave_one_out(events: Events) -> NDArray[np.int8]:
     side[(from_end == 0) & (many >= 2)] = 2
     side[(from_end == 1) & (many >= 3)] = 1
     return np.asarray(side[np.searchsorted(pairs.keys, events.users * events.n_items + events.items)])
+
+
+def _before_held_out(side: Events, events: Events, place: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Side events of a user: train before the event held out for valid, valid before the one for test, else test."""
+    comparable = side.timed == events.timed and (side.timed or (side.sequenced and events.sequenced))
+    if not comparable:
+        return _unknown(side)
+    last = np.iinfo(np.int64).max
+    valid, test = np.full(side.n_users, last), np.full(side.n_users, last)
+    for first, n in ((valid, 1), (test, 2)):
+        np.minimum.at(first, events.users[place == n], events.order[place == n])
+    valid = np.minimum(valid, test)
+    known = np.where(side.order < valid[side.users], 0, np.where(side.order < test[side.users], 1, 2))
+    return np.where(side.order == UNKNOWN, 2, known).astype(np.int8)
 
 
 def describe(split: Split) -> dict[str, Any]:

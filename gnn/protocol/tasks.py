@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.splits import Split
 from kg.snapshot import Snapshot
 

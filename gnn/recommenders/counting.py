@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.events import Interactions
-from gnn.protocol.recommender import Fitted, Items
+from gnn.models_config import OwnRepeatsConfig
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import QUIET, Fitted, Items, Work
+from gnn.recommenders.inputs import input_matrix
 
 
 class Popularity(Fitted):
@@ -25,14 +29,23 @@ class Popularity(Fitted):
 
 
 class OwnRepeats(Fitted):
-    """Score = log(1 + own purchases, each halved per half-life of its age); zero for products never bought."""
+    """Score = log(1 + own purchases, each halved per half-life of its age) + what other behaviours add; else zero."""
 
     name = "own-repeats"
 
+    def __init__(self, config: OwnRepeatsConfig | None = None) -> None:
+        self.config = config or OwnRepeatsConfig()
+
+    def fit(self, history: Interactions, work: Work = QUIET) -> None:
+        """Nothing is learned; without other behaviours it says nothing about new products."""
+        super().fit(history, work)
+        weights = asdict(self.config.side)
+        self.repeats_only = not any(len(part) and weights.get(name) for name, part in history.side.items())
+
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
-        matrix = histories.matrix(np.log1p(histories.recent))
-        return np.asarray((matrix if items is None else matrix[:, items]).todense(), dtype=np.float32)
+        matrix = input_matrix(histories, "recency", self.config.side)
+        return np.asarray((matrix if items is None else matrix[:, items]).toarray(), dtype=np.float32)
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """The whole score for the product itself, zero for the others. Shape (m,)."""

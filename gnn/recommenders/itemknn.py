@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gnn.protocol.events import Interactions
-from gnn.protocol.recommender import Fitted, Items
+from gnn.models_config import ItemKnnConfig
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import QUIET, Fitted, Items, Work
+from gnn.recommenders.inputs import input_matrix, pair_weights
 
 
 class ItemKNN(Fitted):
     """Score(u, i) = sum over u's products j among i's neighbours of |U_i & U_j| / (sqrt(|U_i| |U_j|) + shrink).
 
+    Of pairs that do not weigh 1, the similarity counts buyers all the same and the sum is weighted; with other
+    behaviours in the input the cosine is that of the whole input.
+
     Args:
-        shrink: pseudo-buyers that shrink the cosine of rare products.
-        neighbours: neighbours kept per product i; ties by the product's row.
+        config: shrinkage, neighbours kept per product (ties by the product's row), weights.
     """
 
     name = "item-knn"
 
-    def __init__(self, shrink: float = 10.0, neighbours: int = 200) -> None:
-        self.shrink, self.neighbours = shrink, neighbours
+    def __init__(self, config: ItemKnnConfig | None = None) -> None:
+        self.config = config or ItemKnnConfig()
 
-    def fit(self, history: Interactions) -> None:
+    def fit(self, history: Interactions, work: Work = QUIET) -> None:
         """Find the neighbours of every product, in blocks of products."""
-        self.history = history
-        matrix = history.matrix()
+        super().fit(history, work)
+        matrix = input_matrix(history, "binary", self.config.side)
         by_item = matrix.T.tocsr()
-        norms = np.sqrt(history.buyers).astype(np.float32)
+        norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(0)).ravel()).astype(np.float32)
         lengths = np.diff(matrix.indptr)
-        work = np.asarray(by_item @ lengths.astype(np.float32)).ravel()  # products of a row, before they are summed
-        bounds = np.searchsorted(np.cumsum(work), np.arange(1, work.sum() / 2e7 + 1) * 2e7)
+        cost = np.asarray(by_item @ lengths.astype(np.float32)).ravel()  # products of a row, before they are summed
+        bounds = np.searchsorted(np.cumsum(cost), np.arange(1, cost.sum() / 2e7 + 1) * 2e7)
         edges = np.unique(np.concatenate([[0], bounds, [history.n_items]]))
         parts = [self._nearest(by_item[start:end] @ matrix, start, norms) for start, end in itertools.pairwise(edges)]
         self.neighbour_matrix = sp.vstack(parts, format="csr") if parts else matrix[:0]
@@ -43,28 +48,32 @@ class ItemKNN(Fitted):
         """Shrunk cosines of a block of rows, the best `neighbours` of each."""
         together.sort_indices()
         rows = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-        cosine = together.data / (norms[rows + start] * norms[together.indices] + np.float32(self.shrink))
+        cosine = together.data / (norms[rows + start] * norms[together.indices] + np.float32(self.config.shrink))
         cosine[together.indices == rows + start] = 0
-        keep = _best(together.indptr, cosine, self.neighbours)
+        keep = _best(together.indptr, cosine, self.config.neighbours)
         return sp.csr_matrix((cosine[keep], (rows[keep], together.indices[keep])), shape=together.shape)
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Sums over the neighbours in each history, shape (histories.n_users, len(items))."""
         neighbours = self.neighbour_matrix if items is None else self.neighbour_matrix[items]
-        return np.asarray((histories.matrix() @ neighbours.T).todense(), dtype=np.float32)
+        given = input_matrix(histories, self.config.weighting, self.config.side)
+        return np.asarray((given @ neighbours.T).toarray(), dtype=np.float32)
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
-        """The similarity of each product to `item`, zero where it is no neighbour. Shape (m,)."""
-        return np.asarray(self.neighbour_matrix[item].toarray()[0, user.items], dtype=np.float32)
+        """The weighted similarity of each product to `item`, zero where it is no neighbour. Shape (m,)."""
+        near = self.neighbour_matrix[item].toarray()[0, user.items]
+        return np.asarray(near * pair_weights(user, self.config.weighting), dtype=np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The neighbour matrix."""
         n = self.neighbour_matrix
         return {"data": n.data, "indices": n.indices, "indptr": n.indptr}
 
-    def restore(self, history: Interactions, state: Mapping[str, NDArray[np.generic]]) -> None:
+    def restore(
+        self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
+    ) -> None:
         """Take the neighbours of `state`."""
-        self.history = history
+        self.history, self.facts = history, facts
         arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
         self.neighbour_matrix = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.events import UNKNOWN, Interactions
+from gnn.protocol.events import UNKNOWN
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.slices import deepest_category
 from gnn.serving.recommend import Recommendations, Repeats
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,17 +13,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gnn.config import RerankConfig
 from gnn.errors import GnnError
 from gnn.measure.ranking import MASKED, blocks, top_k
-from gnn.model.align import align, split_like
+from gnn.model.align import align, make_split
 from gnn.model.bundle import Bundle
+from gnn.model.catalogue import NETWORK
 from gnn.model.fusion import Fused
-from gnn.model.parts import NETWORK
 from gnn.network.scores import NetworkScores
-from gnn.protocol.events import Interactions
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import NEW, NEXT, recommendable
 from gnn.protocol.variants import first_of_group, variant_groups
+from gnn.rerank.reranker import Reranker
+from gnn.rerank.rules import RAW, checked, pinned_rows, sellable
+from gnn.rerank.traits import Traits
 from kg.snapshot import Snapshot
 
 Repeats = Literal["exclude", "include"]
@@ -38,16 +43,24 @@ class Recommendations:
         snapshot: the graph.
         history: the pairs known.
         parts: the recommenders in the rows of the graph.
+        rerank: how candidates become lists; by default the model's own order.
+        at: the time for which lists are asked, where the rules depend on it (UTC unless it says otherwise); None: now.
     """
 
     bundle: Bundle
     snapshot: Snapshot
     history: Interactions
     parts: dict[str, Fitted]
+    rerank: RerankConfig = RAW
+    at: datetime | None = None
 
     @classmethod
     def load(
-        cls, folder: Path, snapshot: Snapshot, product_vectors: NDArray[np.float32] | None = None
+        cls,
+        folder: Path,
+        snapshot: Snapshot,
+        product_vectors: NDArray[np.float32] | None = None,
+        rerank: RerankConfig = RAW,
     ) -> Recommendations:
         """Read the bundle in `folder` for `snapshot`.
 
@@ -55,13 +68,14 @@ class Recommendations:
             folder: a bundle.
             snapshot: the graph; one other than that of training may know other users and products.
             product_vectors: unit text vectors, shape (n_products, width); needed only on another graph.
+            rerank: how candidates become lists.
 
         Raises:
             GnnError: no usable bundle, or it knows none of the products.
         """
         bundle = Bundle.load(folder)
-        history = split_like(bundle, snapshot).history("test")
-        return cls(bundle, snapshot, history, align(bundle, snapshot, product_vectors, history))
+        history = make_split(snapshot, bundle.config).history("test")
+        return cls(bundle, snapshot, history, align(bundle, snapshot, product_vectors, history), rerank)
 
     @cached_property
     def allowed(self) -> NDArray[np.bool_]:
@@ -72,6 +86,13 @@ class Recommendations:
     def groups(self) -> NDArray[np.int64]:
         """Variant group of each product, shape (n_items,)."""
         return variant_groups(self.snapshot)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What re-ranking knows of the products."""
+        network = self.parts.get(NETWORK)
+        vectors = network.items if isinstance(network, NetworkScores) else None
+        return replace(Traits.of(self.snapshot, self.rerank.calibration_level), vectors=vectors)
 
     @cached_property
     def _fused(self) -> dict[str, Fused]:
@@ -150,10 +171,11 @@ class Recommendations:
             candidates: `all`, `cold`, or product ids.
 
         Returns:
-            Columns user_id, rank (from 1), product_id, score (larger is better; comparable within a user).
+            Columns user_id, rank (from 1), product_id, score (the model's; larger is better, comparable within a
+            user; re-ranking leaves it as it is, so that it need not fall with the rank).
 
         Raises:
-            GnnError: no user is known, k < 1, or unusable candidates.
+            GnnError: no user is known, k < 1, unusable candidates, or a rule that makes no sense.
         """
         parts = list(self.stream(user_ids, k, repeats, candidates))
         return pd.concat(parts, ignore_index=True) if parts else _frame([], [], [], [])
@@ -170,17 +192,20 @@ class Recommendations:
             raise GnnError(f"k is {k}", "--k", "ask for one product or more")
         rows, _ = self.user_rows(user_ids)
         columns, scorer = self.candidate_rows(candidates), self.scorer(repeats)
+        columns = columns[sellable(self.snapshot, self.rerank, self.at)[columns]]
+        pins = pinned_rows(checked(self.rerank), self.snapshot.nodes["Product"].ids)
+        reranker = Reranker(self.rerank, self.traits, columns, len(rows), pins)
         products, users = self.snapshot.nodes["Product"].ids, self.snapshot.nodes["User"].ids
         for at in blocks(len(rows), max(1, len(columns)), self.bundle.config.eval.block):
-            lists, scores = self._lists(rows[at], columns, scorer, k)
+            lists, scores = self._lists(rows[at], columns, scorer, reranker, k)
             where, place = np.nonzero(lists >= 0)
             chosen = lists[where, place]
             yield _frame(users.take(rows[at][where]), place + 1, products.take(columns[chosen]), scores[where, place])
 
     def _lists(
-        self, users: NDArray[np.int64], columns: NDArray[np.int64], scorer: Fused, k: int
+        self, users: NDArray[np.int64], columns: NDArray[np.int64], scorer: Fused, reranker: Reranker, k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Columns and scores of the k best of different variant groups, shape (len(users), k) each."""
+        """Columns and scores of the users' lists, shape (len(users), k) each."""
         histories = self.history.take(users)
         scores = scorer.scores_for(histories, columns)
         groups = self.groups[columns]
@@ -188,15 +213,9 @@ class Recommendations:
             known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)
             known[histories.users, self.groups[histories.items]] = True
             scores[known[:, groups]] = MASKED
-        width = min(4 * k, len(columns))
-        while True:
-            best = top_k(scores, width)
-            lists = first_of_group(best, groups, k)
-            if width >= len(columns) or not ((lists[:, -1] < 0) & (best[:, -1] >= 0)).any():
-                break
-            width = min(4 * width, len(columns))
+        lists = reranker.lists(scores, histories, k)
         if not len(columns):
-            return np.full((len(users), k), -1), np.zeros((len(users), k), np.float32)
+            return lists, np.zeros(lists.shape, np.float32)
         return lists, np.take_along_axis(scores, np.maximum(lists, 0), 1)
 
     def similar(self, product_id: str, k: int = 10) -> pd.DataFrame:

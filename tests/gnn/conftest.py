@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.model.training import train
-from gnn.protocol.events import Events, Interactions
+from gnn.protocol.events import Events
+from gnn.protocol.interactions import Interactions
 from ingest.config_dict import from_dict
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot

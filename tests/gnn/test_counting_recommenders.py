@@ -1,16 +1,26 @@
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gnn.errors import GnnError
-from gnn.protocol.events import Interactions
-from gnn.protocol.recommender import Fitted
+from gnn.models_config import EaseConfig, ItemKnnConfig, OwnRepeatsConfig, SideWeights, Weighting
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import Fitted, Work
 from gnn.recommenders.counting import OwnRepeats, Popularity
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.itemknn import ItemKNN
 
 Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]
+
+
+def knn_with(shrink: float, neighbours: int = 200) -> ItemKNN:
+    return ItemKNN(ItemKnnConfig(shrink=shrink, neighbours=neighbours))
+
+
+def ease_with(penalty: float, weighting: Weighting = "binary", memory_gb: float = 4.0) -> Ease:
+    return Ease(EaseConfig(penalties=(penalty,), weighting=weighting), memory_gb, f"ease-{weighting}")
 
 
 def random_history(make: Make, users: int, items: int, seed: int = 0) -> Interactions:
@@ -24,7 +34,7 @@ def checkerboard(make: Make, size: int = 20) -> tuple[Interactions, list[int]]:
     return make({u: [i for i in range(u % 2, size, 2) if i != held[u]] for u in range(size)}, size, size), held
 
 
-@pytest.mark.parametrize("recommender", [ItemKNN(shrink=1), Ease(1), Ease(1, weighted=True)], ids=lambda r: r.name)
+@pytest.mark.parametrize("recommender", [knn_with(1), ease_with(1), ease_with(1, "recency")], ids=lambda r: r.name)
 def test_checkerboard_returns_the_withheld_product(recommender: Fitted, interactions: Make) -> None:
     history, held = checkerboard(interactions)
     recommender.fit(history)
@@ -55,10 +65,12 @@ def naive_ease(x: np.ndarray, penalty: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("users", "items"), [(12, 40), (40, 12)])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_ease_dual_and_primal_are_the_naive_formula(users: int, items: int, weighted: bool, interactions: Make) -> None:
+@pytest.mark.parametrize("weighting", ["binary", "count", "recency"])
+def test_ease_dual_and_primal_are_the_naive_formula(
+    users: int, items: int, weighting: Weighting, interactions: Make
+) -> None:
     history = random_history(interactions, users, items)
-    ease = Ease(3.0, weighted=weighted)
+    ease = ease_with(3.0, weighting)
     ease.fit(history)
     assert ease.dual == (users < items)
     x = ease.values(history).toarray().astype(np.float64)
@@ -68,20 +80,20 @@ def test_ease_dual_and_primal_are_the_naive_formula(users: int, items: int, weig
 
 
 def test_ease_of_products_without_buyers_is_zero(interactions: Make) -> None:
-    ease = Ease(1.0)
+    ease = ease_with(1.0)
     ease.fit(interactions({0: [0, 2], 1: [2, 4]}, 2, 6))
     assert ease.scores(np.array([0]))[0, [1, 3, 5]].tolist() == [0, 0, 0]
 
 
 def test_ease_beyond_its_memory_says_so(interactions: Make) -> None:
-    with pytest.raises(GnnError, match="ease_memory_gb"):
-        Ease(1.0, memory_gb=1e-9).fit(random_history(interactions, 9, 9))
+    with pytest.raises(GnnError, match=r"models\.memory_gb"):
+        ease_with(1.0, memory_gb=1e-9).fit(random_history(interactions, 9, 9))
 
 
 @pytest.mark.parametrize("neighbours", [3, 100])
 def test_knn_equals_the_dense_formula(neighbours: int, interactions: Make) -> None:
     history = random_history(interactions, 25, 18)
-    knn = ItemKNN(shrink=2.0, neighbours=neighbours)
+    knn = knn_with(2.0, neighbours)
     knn.fit(history)
     x = history.matrix().toarray().astype(np.float64)
     together, size = x.T @ x, np.sqrt(x.sum(0))
@@ -95,7 +107,7 @@ def test_knn_equals_the_dense_formula(neighbours: int, interactions: Make) -> No
 
 @pytest.mark.parametrize(
     "recommender",
-    [Popularity(), OwnRepeats(), ItemKNN(1, 5), Ease(2), Ease(2, weighted=True), Ease(2, memory_gb=1)],
+    [Popularity(), OwnRepeats(), knn_with(1, 5), ease_with(2), ease_with(2, "recency")],
     ids=lambda r: r.name,
 )
 @pytest.mark.parametrize(("users", "items"), [(10, 25), (25, 10)])
@@ -113,10 +125,53 @@ def test_losses_are_the_scores_lost_by_deletion(
             assert found[n] == pytest.approx(whole - recommender.scores_for(less)[0, item], abs=1e-5)
 
 
-@pytest.mark.parametrize("recommender", [Popularity, OwnRepeats, lambda: ItemKNN(1, 4), lambda: Ease(2)])
+@pytest.mark.parametrize("recommender", [Popularity, OwnRepeats, lambda: knn_with(1, 4), lambda: ease_with(2)])
 def test_restored_from_its_state_it_scores_the_same(recommender: Callable[[], Fitted], interactions: Make) -> None:
     history = random_history(interactions, 12, 20)
     one, two = recommender(), recommender()
     one.fit(history)
-    two.restore(history, one.state())
+    two.restore(history, one.state(), one.facts)
     np.testing.assert_array_equal(one.scores(np.arange(12)), two.scores(np.arange(12)))
+
+
+def test_the_forms_of_ease_agree(interactions: Make) -> None:
+    history = random_history(interactions, 15, 15)
+    forms = [Ease(EaseConfig(penalties=(2.0,), form=form)) for form in ("primal", "dual")]
+    for ease in forms:
+        ease.fit(history)
+    assert [ease.dual for ease in forms] == [False, True]
+    users = np.arange(15)
+    np.testing.assert_allclose(forms[0].scores(users), forms[1].scores(users), atol=2e-5)
+
+
+def test_validation_chooses_the_penalty_and_a_later_fit_keeps_it(interactions: Make) -> None:
+    history = random_history(interactions, 12, 20)
+    ease = Ease(EaseConfig(penalties=(1.0, 10.0, 100.0, 1000.0)))
+    ease.fit(history, Work(judge=lambda part: -abs(np.log10(getattr(part, "penalty", 0)) - 1)))
+    assert ease.facts == {"penalty": 10.0}
+    ease.take_in(random_history(interactions, 12, 20, 5))
+    assert ease.penalty == 10.0
+
+
+@pytest.mark.parametrize("penalties", [(), (0.0,), (-1.0, 5.0)])
+def test_penalties_must_be_positive(penalties: tuple[float, ...], interactions: Make) -> None:
+    with pytest.raises(GnnError, match="give positive numbers"):
+        Ease(EaseConfig(penalties=penalties)).fit(random_history(interactions, 4, 4))
+
+
+def test_other_behaviours_weigh_what_the_settings_say(interactions: Make) -> None:
+    bought, viewed = interactions({0: [0], 1: [1]}, 2, 4), interactions({0: [1, 2, 2], 1: [3]}, 2, 4)
+    history = replace(bought, side={"view": viewed})
+    own = OwnRepeats(OwnRepeatsConfig(side=SideWeights(view=0.5)))
+    own.fit(history)
+    two, three = np.log(2), np.log(3)
+    np.testing.assert_allclose(own.scores(np.array([0])), [[two, two / 2, three / 2, 0]], rtol=1e-6)
+    assert not own.repeats_only
+    own.fit(bought)
+    assert own.repeats_only
+    knn = ItemKNN(ItemKnnConfig(shrink=0.0, side=SideWeights(view=1.0)))
+    knn.fit(history)
+    x = np.array([[1, two, three, 0], [0, 1, 0, two]])
+    cosine = x.T @ x / np.maximum(np.outer(np.linalg.norm(x, axis=0), np.linalg.norm(x, axis=0)), 1e-12)
+    np.fill_diagonal(cosine, 0)
+    np.testing.assert_allclose(knn.scores(np.arange(2)), x @ cosine, rtol=1e-5)

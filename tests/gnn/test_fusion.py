@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from gnn.config import FusionConfig, SplitConfig
 from gnn.measure.lists import quality
 from gnn.model.fusion import Fused, make_pools, search_weights, standard
-from gnn.protocol.events import Interactions, read_events
+from gnn.models_config import EaseConfig, ItemKnnConfig
+from gnn.protocol.events import read_events
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Items
 from gnn.protocol.splits import split_events
 from gnn.protocol.tasks import Task, make_task
@@ -78,7 +80,7 @@ def test_search_finds_the_component_that_knows(shop: Snapshot) -> None:
 
 def test_pools_wide_enough_give_the_quality_of_all_products(shop: Snapshot) -> None:
     task = valid_task(shop)
-    parts: dict[str, Fitted] = {"ease": Ease(5), "knn": ItemKNN(1, 20)}
+    parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
     for part in parts.values():
         part.fit(task.history)
     pools = make_pools(task, parts, FusionConfig(pool=80), 0, 3000)
@@ -91,7 +93,7 @@ def test_pools_wide_enough_give_the_quality_of_all_products(shop: Snapshot) -> N
 
 def test_losses_of_the_fusion_are_those_of_its_parts(shop: Snapshot) -> None:
     task = valid_task(shop)
-    parts: dict[str, Fitted] = {"ease": Ease(5), "knn": ItemKNN(1, 20)}
+    parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
     for part in parts.values():
         part.fit(task.history)
     fused = Fused(parts, {"ease": 1.0, "knn": 0.5}, task.candidates, masks_seen=True)

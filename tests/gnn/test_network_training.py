@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig, GraphConfig, ModelConfig, SplitConfig, TrainConfig
 from gnn.errors import GnnError
-from gnn.model.training import make_network
 from gnn.network.device import choose_device, choose_precision, cpu_threads
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures, Views
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
+from gnn.network.recommender import make_network
 from gnn.network.scores import NetworkScores
-from gnn.protocol.events import Interactions, read_events
+from gnn.protocol.events import read_events
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.splits import split_events
 from ingest.progress import SilentProgress
 from kg.snapshot import IdMap, NodeTable, Snapshot

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from gnn.config import SplitConfig
 from gnn.errors import GnnError
-from gnn.protocol.events import DAY, Events, Interactions, read_events
+from gnn.protocol.events import DAY, Events, read_events
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.splits import split_events
 from kg.snapshot import Snapshot
 

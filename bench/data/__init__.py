@@ -1,0 +1,1 @@
+"""Converters: each public data set into a folder of contract tables."""

@@ -1,0 +1,201 @@
+"""Trains a RecBole model on an exported split and writes its lists; runs in RecBole's own environment."""
+
+import logging
+from pathlib import Path
+
+import exchange
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
+from recbole.model.knowledge_aware_recommender import kgat
+from recbole.utils import get_model, get_trainer, init_seed
+from scipy import sparse
+
+SEQUENTIAL = {"SASRec"}
+KNOWLEDGE = {"KGAT"}
+NAME = "split"
+
+
+class TimeUp(Exception):  # noqa: N818 - no error
+    """The training time is spent."""
+
+
+class KGAT(kgat.KGAT):
+    """RecBole's KGAT without DGL, which it uses for the first attention matrix alone, in a form that DGL 1 dropped."""
+
+    def __init__(self, config, dataset):
+        whole = dataset.ckg_graph
+        dataset.ckg_graph = lambda form="coo", value_field=None: whole("coo", value_field)
+        super().__init__(config, dataset)
+
+    def init_graph(self):
+        """The same matrix: per relation the adjacency with rows that sum to one, added up; sparse (n, n)."""
+        total = sparse.csr_matrix(tuple(self.matrix_size))
+        for relation in range(1, self.n_relations):
+            graph = self.ckg
+            here = graph.data == relation
+            part = sparse.csr_matrix(
+                (np.ones(here.sum()), (graph.row[here], graph.col[here])), shape=tuple(self.matrix_size)
+            )
+            degree = np.asarray(part.sum(1)).ravel()
+            total = total + sparse.diags(np.divide(1.0, degree, where=degree > 0, out=np.zeros_like(degree))) @ part
+        coo = total.tocoo()
+        places = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
+        return torch.sparse_coo_tensor(places, torch.from_numpy(coo.data).float(), self.matrix_size).to(self.device)
+
+
+def write_atomic(data, folder, model, longest):
+    """Write the split in RecBole's own format; ids are the numbers of `data`, so that none holds a separator."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "valid"):
+        frame = getattr(data, part)
+        if model in SEQUENTIAL:
+            rows = prefixes(data, part, longest)
+            frame = ["user_id:token\titem_id_list:token_seq\titem_id:token", *rows]
+        else:
+            pairs = zip(frame["user"], frame["product"], strict=True)
+            frame = ["user_id:token\titem_id:token", *(f"u{u}\ti{i}" for u, i in pairs)]
+        (folder / f"{NAME}.{part}.inter").write_text("\n".join(frame) + "\n")
+    if model in KNOWLEDGE:
+        write_graph(data, folder)
+
+
+def prefixes(data, part, longest):
+    """A line per pair of `part` that has earlier pairs: the user, those (the last `longest`), the product."""
+    histories = data.histories()
+    first = data.train.groupby("user").size().reindex(range(len(data.users)), fill_value=0).to_numpy()
+    for user, items in enumerate(histories):
+        # positions of valid follow those of train
+        places = range(1, first[user]) if part == "train" else range(max(first[user], 1), len(items))
+        for at in places:
+            before = " ".join(f"i{i}" for i in items[max(0, at - longest) : at])
+            yield f"u{user}\t{before}\ti{items[at]}"
+
+
+def write_graph(data, folder):
+    """Triples, and the link of products to entities; a product without triples gets one, else RecBole drops it."""
+    row = {name: number for number, name in enumerate(data.products)}
+    names = {}
+
+    def entity(name):
+        return f"p{row[name]}" if name in row else f"e{names.setdefault(name, len(names))}"
+
+    relation = {name: f"r{n}" for n, name in enumerate(data.kg["relation"].unique())}
+    lines = [
+        f"{entity(h)}\t{relation[r]}\t{entity(t)}"
+        for h, r, t in zip(data.kg["head"], data.kg["relation"], data.kg["tail"], strict=True)
+    ]
+    there = set(data.kg["head"]) | set(data.kg["tail"])
+    lines += [f"p{n}\tin_catalogue\tcatalogue" for n, name in enumerate(data.products) if name not in there]
+    head = "head_id:token\trelation_id:token\ttail_id:token"
+    (folder / f"{NAME}.kg").write_text("\n".join([head, *lines]) + "\n")
+    links = [f"i{n}\tp{n}" for n in range(len(data.products))]
+    (folder / f"{NAME}.link").write_text("\n".join(["item_id:token\tentity_id:token", *links]) + "\n")
+
+
+def configure(args, work):
+    """RecBole's configuration: its defaults for the model, what the exported files need, then `--settings`."""
+    columns = ["user_id", "item_id"]
+    given = {
+        "data_path": str(work),
+        "checkpoint_dir": str(work / "saved"),
+        # the third part must exist; the driver never sees the true test
+        "benchmark_filename": ["train", "valid", "valid"],
+        "load_col": {"inter": columns},
+        "eval_args": {"group_by": "user", "order": "RO", "mode": "full", "split": {"RS": [0.8, 0.1, 0.1]}},
+        "topk": [10],
+        "valid_metric": "NDCG@10",
+        "seed": args.seed,
+        "use_gpu": False,
+        "show_progress": False,
+        "state": "WARNING",
+    }
+    if args.model in SEQUENTIAL:
+        given["load_col"] = {"inter": ["user_id", "item_id_list", "item_id"]}
+        given |= {"alias_of_item_id": ["item_id_list"], "train_neg_sample_args": None}
+    if args.model in KNOWLEDGE:
+        given["load_col"] |= {"kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}
+    return Config(model=args.model, dataset=NAME, config_dict=given | args.settings)
+
+
+def scorer(model, dataset, data):
+    """Function of user numbers that gives scores of all products; those that RecBole does not know get -inf."""
+    kept = set(dataset.field2token_id["item_id"])
+    known = np.array([n for n in range(len(data.products)) if f"i{n}" in kept])
+    columns = dataset.token2id("item_id", np.array([f"i{n}" for n in known]))
+    users = set(dataset.field2token_id["user_id"])
+    histories = data.histories()
+    longest = dataset.config["MAX_ITEM_LIST_LENGTH"]
+
+    def ask(numbers):
+        if dataset.config["model"] not in SEQUENTIAL:
+            return {"user_id": torch.from_numpy(dataset.token2id("user_id", np.array([f"u{u}" for u in numbers])))}
+        lists = torch.zeros((len(numbers), longest), dtype=torch.long)
+        for row, user in zip(lists, numbers, strict=True):
+            last = [f"i{i}" for i in histories[user][-longest:]]
+            row[: len(last)] = torch.from_numpy(dataset.token2id("item_id", np.array(last)))
+        return {"item_id_list": lists, "item_length": (lists > 0).sum(1)}
+
+    def scores(numbers):
+        out = np.full((len(numbers), len(data.products)), -np.inf)
+        here = np.array([f"u{u}" in users for u in numbers]) | (dataset.config["model"] in SEQUENTIAL)
+        with torch.no_grad():
+            found = model.full_sort_predict(Interaction(ask(numbers[here]))).view(here.sum(), -1).numpy()
+        out[np.ix_(here, known)] = found[:, columns]
+        return out
+
+    return scores
+
+
+def main():
+    args = exchange.arguments()
+    clock = exchange.Clock(args.minutes)
+    work = Path(args.work)
+    data = exchange.read(args.data)
+    config = configure(args, work)
+    write_atomic(data, work / NAME, args.model, config["MAX_ITEM_LIST_LENGTH"])
+    init_seed(args.seed, config["reproducibility"])
+    logging.disable(logging.INFO)
+    dataset = create_dataset(config)
+    train, valid, _ = data_preparation(config, dataset)
+    init_seed(args.seed, config["reproducibility"])
+    model = (KGAT if args.model == "KGAT" else get_model(args.model))(config, train.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], args.model)(config, model)
+    clock.mark("prepare")
+    seen = []
+
+    def after_epoch(epoch, score):
+        seen.append(float(score))
+        print(epoch, round(float(score), 5), flush=True)
+        if clock.spent():
+            raise TimeUp
+
+    try:
+        trainer.fit(train, valid, verbose=False, saved=True, callback_fn=after_epoch)
+        ended = "validation no longer rose" if len(seen) * config["eval_step"] < config["epochs"] else "last epoch"
+    except TimeUp:
+        ended = "time limit"
+    clock.mark("train")
+    saved = torch.load(trainer.saved_model_file, weights_only=False)
+    model.load_state_dict(saved["state_dict"])
+    model.load_other_parameter(saved.get("other_parameter"))
+    model.eval()
+    exchange.write_lists(args.out, data, scorer(model, dataset, data), args.k)
+    clock.mark("lists")
+    settings = {k: v for k, v in config.final_config_dict.items() if isinstance(v, int | float | str | list | dict)}
+    exchange.write_report(
+        args.report,
+        seconds=clock.seconds,
+        versions=exchange.versions("recbole", "torch", "numpy", "scipy", "pandas"),
+        settings={k: v for k, v in settings.items() if k not in ("data_path", "checkpoint_dir")},
+        ended=ended,
+        validations=len(seen),
+        best_valid={config["valid_metric"]: max(seen)},
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What is served: one part, the fusion of several, or whatever validation cannot tell from the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gnn.config import GnnConfig
+from gnn.errors import GnnError
+from gnn.measure.bootstrap import Bootstrap
+from gnn.model.catalogue import AUTO, FUSED
+from gnn.model.fusion import Pools, make_pools, search_weights
+from gnn.model.parts import Workshop, usable
+from gnn.protocol.recommender import Fitted
+from gnn.protocol.tasks import Task
+
+Weights = dict[str, float]
+
+
+def served_names(model: str, config: GnnConfig) -> tuple[str, ...]:
+    """The parts that `model` is made of or chooses among."""
+    if model == FUSED:
+        return config.fusion.parts
+    return config.auto.models if model == AUTO else (model,)
+
+
+def choose_weights(shop: Workshop, parts: dict[str, Fitted], model: str, task: Task) -> tuple[Weights, dict[str, Any]]:
+    """Weights of the parts for `task`, and what validation said of each; JSON-able.
+
+    Raises:
+        GnnError: no part says anything about the task.
+    """
+    k = max(shop.config.eval.k)
+    if model not in (FUSED, AUTO):
+        return {model: 1.0}, {"ndcg": {model: shop.quality(parts[model], task)}}
+    names = usable(parts, served_names(model, shop.config), task)
+    if not names:
+        raise GnnError(f"no recommender is left for {task.name}", "fusion.parts", "name one that can be fitted")
+    chosen = {name: parts[name] for name in names}
+    c = shop.config
+    pools = make_pools(task, chosen, c.fusion, c.train.seed, c.eval.block)
+    weights, value = search_weights(pools, names, c.fusion, k)
+    alone = {name: pools.ndcg(pools.one(names.index(name)), k) for name in names}
+    if model == FUSED:
+        return weights, {"ndcg": alone | {FUSED: value}}
+    return _simplest(pools, names, weights, parts, shop)
+
+
+def _simplest(
+    pools: Pools, names: list[str], fused: Weights, parts: dict[str, Fitted], shop: Workshop
+) -> tuple[Weights, dict[str, Any]]:
+    """The first candidate, in order of `auto.models`, that is within chance of the best on validation."""
+    k, config = max(shop.config.eval.k), shop.config
+    candidates: dict[str, Weights] = {name: {name: 1.0} for name in names}
+    counted = [name for name in names if not parts[name].trained]
+    if 1 < len(counted) < len(names):
+        at = [names.index(name) for name in counted]
+        candidates["fused without training"] = search_weights(pools.only(at), counted, config.fusion, k)[0]
+    if len(names) > 1:
+        candidates[FUSED] = fused
+    users = {
+        name: pools.per_user(pools.total(np.asarray([w.get(n, 0.0) for n in names], np.float32)), k)
+        for name, w in candidates.items()
+    }
+    means = {name: float(values.mean()) for name, values in users.items()}
+    best = max(means, key=lambda name: means[name])
+    boot = Bootstrap(len(pools.relevant), config.eval)
+    tried: dict[str, Any] = {}
+    kept = ""
+    for name, values in users.items():
+        gap = boot.intervals((users[best] - values)[:, None])[0]
+        tried[name] = {"ndcg": means[name], "below_best": gap.to_dict()}
+        if not kept and gap.low <= 0:
+            kept = name
+    return candidates[kept], {"ndcg": means, "chosen": kept, "because": _because(kept, best, tried), "tried": tried}
+
+
+def _because(kept: str, best: str, tried: dict[str, Any]) -> str:
+    if kept == best:
+        return f"{kept} is best on validation (NDCG {tried[kept]['ndcg']:.4f})"
+    gap = tried[kept]["below_best"]
+    return (
+        f"{kept} is the simplest that validation cannot tell from the best: NDCG {tried[kept]['ndcg']:.4f}, "
+        f"{best} is {gap['mean']:.4f} [{gap['low']:.4f}, {gap['high']:.4f}] above it"
+    )
+
+
+def needed_names(model: str) -> Sequence[str]:
+    """Parts without which `model` cannot be."""
+    return () if model in (FUSED, AUTO) else (model,)

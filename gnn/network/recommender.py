@@ -1,0 +1,167 @@
+"""The graph network as a recommender: trained on a history, carried to a longer one or to another graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gnn.config import GnnConfig
+from gnn.errors import GnnError
+from gnn.network.device import choose_device, choose_precision
+from gnn.network.fit import NetworkTrainer
+from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
+from gnn.network.message_graph import PRODUCT, USER, MessageGraph, build_message_graph
+from gnn.network.scores import NetworkScores
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import QUIET, Given, Work
+from kg.snapshot import IdMap
+
+WEIGHT = "weight."
+"""Prefix of the network's parameters among the arrays of the fitted state."""
+
+
+class NetworkRecommender(NetworkScores):
+    """Trains a `GraphNetwork`; scores come from its vectors over the message graph of the history known.
+
+    Args:
+        config: message graph, model, training.
+        given: graph and text vectors; None: the vectors of a saved state are all that is needed.
+    """
+
+    name = "network"
+    trained = True
+
+    def __init__(self, config: GnnConfig, given: Given | None = None) -> None:
+        self.config, self.given = config, given
+        self.text = TextFeatures.of(given.vectors) if given is not None and given.vectors is not None else None
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def fit(self, history: Interactions, work: Work = QUIET) -> None:
+        """Train: to the best validated epoch with a judge, else for the epochs that an earlier fit settled on.
+
+        Raises:
+            GnnError: there is no graph.
+        """
+        graph = self._graph(history)
+        network = make_network(graph, history, self.text, self.config)
+        trainer = NetworkTrainer(network, graph, history, self.text, self.config.train)
+        judge = work.judge
+        if judge is None:
+            trainer.run(int(self.settled("epochs", self.config.train.epochs)), work.progress)
+        else:
+            trainer.fit(lambda views: judge(NetworkScores.of(views, history)), work.progress, work.checkpoint)
+        state = trainer.state
+        self.facts = {
+            "epochs": state.best_epoch or state.epoch,
+            "epochs_run": state.epoch,
+            "losses": list(state.losses),
+            "validation": list(state.validation),
+            "device": str(trainer.device),
+            "precision": str(choose_precision(self.config.train, choose_device(self.config.train))).split(".")[-1],
+            "relations": list(graph.names),
+            "labels": list(graph.offsets),
+            "text_width": self.text.distinct.shape[1] if self.text is not None else 0,
+        }
+        self.weights = {k: v.detach().cpu() for k, v in trainer.network.state_dict().items()}
+        self._adopt(trainer.views(), history)
+
+    def take_in(self, history: Interactions) -> None:
+        """The same weights over the message graph of `history`."""
+        graph = self._graph(history)
+        network = make_network(graph, history, self.text, self.config)
+        network.load_state_dict(self.weights)
+        self._adopt(network.eval().whole(graph, self.text), history)
+
+    def _graph(self, history: Interactions) -> MessageGraph:
+        if self.given is None:
+            raise GnnError("the network has no graph to train on", "train", "give it a snapshot")
+        return build_message_graph(self.given.snapshot, history, self.config.graph)
+
+    def _adopt(self, views: Views, history: Interactions) -> None:
+        super().restore(history, NetworkScores.of(views, history).state(), self.facts)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """The vectors, by which a fresh process scores without graph and text, and the weights."""
+        return super().state() | {WEIGHT + name: value.numpy() for name, value in self.weights.items()}
+
+    def restore(
+        self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
+    ) -> None:
+        """Take vectors and weights of `state`."""
+        super().restore(history, state, facts)
+        found = {k.removeprefix(WEIGHT): v for k, v in state.items() if k.startswith(WEIGHT)}
+        self.weights = {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
+
+    def moved(self, given: Given, history: Interactions, ids: Mapping[str, IdMap]) -> NetworkRecommender:
+        """The network propagated over another graph: new products by text, brand and category, new users by history.
+
+        Raises:
+            GnnError: the text vectors are missing or of another width.
+        """
+        width = int(self.facts["text_width"])
+        found = 0 if given.vectors is None else given.vectors.shape[1]
+        if width and found != width:
+            what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
+            raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
+        there = NetworkRecommender(self.config, given if width else Given(given.snapshot))
+        graph = there._graph(history)
+        others = graph.n_nodes - graph.n_users - graph.n_items
+        network = GraphNetwork(graph.n_items, others, len(graph.relations), width, self.config.model)
+        there.weights = self._weights_for(graph, given, ids)
+        there.facts = {**self.facts, "relations": list(graph.names), "labels": list(graph.offsets)}
+        network.load_state_dict(there.weights)
+        there._adopt(network.eval().whole(graph, there.text), history)
+        return there
+
+    def _weights_for(self, graph: MessageGraph, given: Given, ids: Mapping[str, IdMap]) -> dict[str, torch.Tensor]:
+        """The weights, node by node and relation by relation; zero for what this network does not know."""
+        labels: Sequence[str] = self.facts["labels"]
+        rows = {name: ids[name].rows(given.snapshot.nodes[name].ids.ids) for name in graph.offsets if name in labels}
+        weights = dict(self.weights)
+        for name in ("item_ids", "bias"):
+            weights[name] = _taken(weights[name], rows[PRODUCT])
+        begin, parts = 0, {}
+        for label in labels:
+            if label not in (USER, PRODUCT):
+                parts[label] = self.weights["other_ids"][begin : begin + len(ids[label])]
+                begin += len(ids[label])
+        dim = self.weights["other_ids"].shape[1]
+        blocks = [
+            _taken(parts[label], rows[label]) if label in parts else torch.zeros(len(given.snapshot.nodes[label]), dim)
+            for label in graph.offsets
+            if label not in (USER, PRODUCT)
+        ]
+        weights["other_ids"] = torch.cat([torch.zeros(0, dim), *blocks])
+        known = list(self.facts["relations"])
+        place = np.asarray([known.index(n) if n in known else -1 for n in graph.names], dtype=np.int64)
+        for name, value in self.weights.items():
+            if name.endswith(".scale"):
+                weights[name] = _taken(value, place)
+        return weights
+
+
+def make_network(
+    graph: MessageGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig
+) -> GraphNetwork:
+    """A network with seeded weights; products without events start without an id vector."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        others = graph.n_nodes - graph.n_users - graph.n_items
+        width = text.distinct.shape[1] if text is not None else 0
+        network = GraphNetwork(graph.n_items, others, len(graph.relations), width, config.model)
+    with torch.no_grad():
+        network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
+    return network
+
+
+def _taken(values: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+    """`values[rows]`, zero where the row is -1."""
+    at = torch.from_numpy(rows)
+    if not len(values):
+        return values.new_zeros(len(rows), *values.shape[1:])
+    known = (at >= 0).view(-1, *[1] * (values.dim() - 1))
+    return torch.where(known, values[at.clamp(min=0)], values.new_zeros(()))
