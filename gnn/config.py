@@ -79,9 +79,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the network is trained.
+    """What is trained, and how the network is.
 
     Attributes:
+        model: what is served: a recommender by name, `fused` (the fusion of `fusion.parts`), or `auto` (the simplest
+            of `auto.models` and their fusion that validation cannot tell from the best).
         epochs: most epochs; one epoch takes every user with at least two products once.
         patience: epochs without a better validation NDCG before training stops.
         lr: learning rate of AdamW at its peak (linear warm-up over the first epoch).
@@ -100,6 +102,7 @@ class TrainConfig:
             reproducible in its number of epochs.
     """
 
+    model: str = "fused"
     epochs: int = 30
     patience: int = 3
     lr: float = 8e-3

@@ -42,13 +42,21 @@ def settings_page() -> str:
     settings = Settings()
     groups = {"ingest": settings.ingest, "encode": settings.encode}
     groups |= {f.name: getattr(settings.gnn, f.name) for f in dataclasses.fields(settings.gnn)}
-    parts = [HEAD]
-    for name, config in groups.items():
-        summary = inspect.cleandoc(type(config).__doc__ or "").splitlines()[0]
-        parts.append(f"\n## [{name}]\n\n{summary}\n\n| key | default | meaning |\n|---|---|---|\n")
-        for key, default, meaning in documented_fields(config):
-            parts.append(f"| `{key}` | `{as_toml(default)}` | {meaning.replace('|', chr(92) + '|')} |\n")
-    return "".join(parts)
+    return "".join([HEAD, *(part for name, config in groups.items() for part in _section(name, config))])
+
+
+def _section(name: str, config: Any) -> Iterator[str]:
+    """A group's table, then those of the groups within it."""
+    fields = list(documented_fields(config))
+    plain = [field for field in fields if not dataclasses.is_dataclass(field[1])]
+    yield f"\n## [{name}]\n\n{inspect.cleandoc(type(config).__doc__ or '').splitlines()[0]}\n"
+    if plain:
+        yield "\n| key | default | meaning |\n|---|---|---|\n"
+    for key, default, meaning in plain:
+        yield f"| `{key}` | `{as_toml(default)}` | {meaning.replace('|', chr(92) + '|')} |\n"
+    for key, default, _ in fields:
+        if dataclasses.is_dataclass(default):
+            yield from _section(f"{name}.{key}", default)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.align import make_split
 from gnn.model.bundle import Bundle, resolved
-from gnn.model.catalogue import FUSED, make
+from gnn.model.catalogue import make
 from gnn.model.choice import choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts
 from gnn.network.device import cpu_threads
@@ -37,7 +37,7 @@ def train(
     folder: Path,
     progress: Progress,
     *,
-    model: str = FUSED,
+    model: str | None = None,
     resume: bool = False,
     refit: bool = False,
 ) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def train(
         config: the settings.
         folder: where the bundle goes; an older one is replaced when the new one is whole.
         progress: where work reports.
-        model: a name of the catalogue, `fused`, or `auto`.
+        model: a name of the catalogue, `fused`, or `auto`; None: `config.train.model`.
         resume: go on from the checkpoint that an interrupted run of the same settings and graph left.
         refit: train again on train and valid for the epochs found; the bundle goes to the folder `live` beside
             `folder`.
@@ -65,6 +65,7 @@ def train(
         GnnError: settings or graph cannot be used.
     """
     began = time.monotonic()
+    model = model or config.train.model
     _check(model, config)
     with cpu_threads(config.train.threads) as threads:
         shop, split = _prepare(Given(snapshot, product_vectors), config, progress)

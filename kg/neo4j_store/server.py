@@ -192,7 +192,7 @@ def _launch(java: str, jars: Path, home: Path, options: ServerOptions) -> int:
         "-XX:+UseParallelGC",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENS),
         "-cp",
-        f"{jars}/*",
+        f"{jars}/*{os.pathsep}{home / 'plugins'}/*",
         "org.neo4j.server.CommunityEntryPoint",
         *home_arguments(home),
     ]

@@ -28,6 +28,10 @@ def command(
     split_column: Annotated[
         str | None, typer.Option("--split-column", help="Event column that names train, valid and test.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="fused (default), auto, or one recommender by name; docs/recommenders.md."),
+    ] = None,
     settings: SetOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint of a stopped training.")] = False,
     refit: Annotated[
@@ -38,14 +42,15 @@ def command(
     store: StoreOption = None,
     verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
 ) -> None:
-    """Train the graph network and the fusion on the graph, on a GPU where there is one.
+    """Train the graph network and the fusion, or any one recommender; on a GPU where there is one.
 
-    Example: shopgraph train --split time --set train.epochs=30
+    Example: shopgraph train --model auto --split time --set train.epochs=30
     """
     place = workspace_at(workspace)
     chosen = list(settings or [])
     chosen += [f"split.method={split}"] if split else []
     chosen += [f"split.split_column={split_column}"] if split_column else []
+    chosen += [f"train.model={model}"] if model else []
     with place.writing():
         progress = console.progress()
         snapshot = current_snapshot(place, store, progress)
@@ -57,13 +62,17 @@ def command(
 
 
 def summary(report: dict[str, Any]) -> str:
-    """One line about a training."""
+    """A few lines about a training."""
     if report["reused"]:
         return "the model of the last training fits the graph, the text and the settings; nothing was trained"
-    best = report["validation"]
-    reached = ", ".join(f"{task} {best[task]['fused']:.4f}" for task in report["fusion"])
-    where = f"{report['device']} ({report['precision']})"
-    return (
-        f"best after {report['best_epoch']} of {report['epochs']} epochs on {where}; "
-        f"validation NDCG: network {best['network']:.4f}, fused: {reached}"
-    )
+    lines = []
+    network = report["parts"].get("network")
+    if network:
+        where = f"{network['device']} ({network['precision']})"
+        lines.append(f"network: best after {network['epochs']} of {network['epochs_run']} epochs on {where}")
+    for task, said in report["validation"].items():
+        reached = ", ".join(f"{name} {value:.4f}" for name, value in said["ndcg"].items())
+        lines.append(f"{task}, validation NDCG: {reached}")
+        if "because" in said:
+            lines.append(f"{task}: {said['because']}")
+    return "\n".join([*lines, *report["notes"]])

@@ -73,7 +73,7 @@ def test_co_purchases_are_triples_and_the_other_relations_are_columns(
     brands = products["brand"].dropna()
     assert set(brands.items()) == {pair for pair in relations["produced_by"] if pair[1]}
     titles = {asin: title for asin, title, *_ in lines(shared / "amazon-beauty" / "items.csv.gz")}
-    assert products["title"].dropna().to_dict() == {asin: title for asin, title in titles.items() if title}
+    assert products["title"].dropna().to_dict() == {asin: title.strip() for asin, title in titles.items() if title}
 
 
 def test_users_are_told_by_whether_their_last_ids_ascend(beauty: Path, histories: dict[str, list[str]]) -> None:
