@@ -112,11 +112,17 @@ def connect(scratch: Path, threads: int, memory_limit: str) -> duckdb.DuckDBPyCo
         what = f"threads = {threads}, memory_limit = {memory_limit!r} cannot be used"
         raise IngestError(what, "settings", "give a number of 1 or more, and a size such as 3GB") from error
     connection.execute("SET TimeZone = 'UTC'")
-    # Progress is shown by the caller's stations. In a notebook without ipywidgets the bar is off, and DuckDB refuses
-    # any change of the setting.
+    quiet(connection)
+    return connection
+
+
+def quiet(connection: duckdb.DuckDBPyConnection) -> None:
+    """No bar of DuckDB's own: progress is shown by the caller's stations.
+
+    In a notebook without ipywidgets the bar is off, and DuckDB refuses any change of the setting.
+    """
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() != [(False,)]:
         connection.execute("SET enable_progress_bar = false")
-    return connection
 
 
 @contextmanager

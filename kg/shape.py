@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ingest.names import identifier, literal
 from ingest.progress import Progress
+from ingest.staging import quiet
 from kg.clean_tables import SQL_TYPE, CleanTables, content_hash, open_views, table_files
 from kg.errors import GraphError
 from kg.schema import EVENT_TYPES, LABELS, RELATIONSHIPS, Type
@@ -80,6 +81,7 @@ def _shape(files: Mapping[str, Path], scratch: Path, progress: Progress) -> dict
     connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(scratch / "spill")})
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        quiet(connection)
         tables = open_views(connection, files)
         with progress.station("shape graph", total=len(LABELS) + len(edge_queries(tables)), unit="files") as station:
             prepare(connection)

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from gnn.model.catalogue import make
 from gnn.model.choice import choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts
 from gnn.network.device import cpu_threads
+from gnn.network.message_graph import latest_relations
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Work
 from gnn.protocol.splits import Split, describe
@@ -78,6 +80,7 @@ def train(
             "fingerprint": snapshot.fingerprint,
             "split": describe(split),
             "threads": threads,
+            "reach": _reach(shop, split, "valid"),
             "parts": parts.measured,
             "validation": said,
             "fusion": fusion,
@@ -93,7 +96,8 @@ def train(
         bundle.save(folder)
         shutil.rmtree(_checkpoints(folder), ignore_errors=True)
         if refit:
-            live = _bundle(shop, model, known, _again(shop, kept, known), fusion, {**record, "refit": True})
+            again = {**record, "refit": True, "reach": _reach(shop, split, "test")}
+            live = _bundle(shop, model, known, _again(shop, kept, known), fusion, again)
             live.save(folder.with_name("live"))
     return {**record, "refit": refit, "seconds": round(time.monotonic() - began, 1)}
 
@@ -117,6 +121,14 @@ def _prepare(given: Given, config: GnnConfig, progress: Progress) -> tuple[Works
         raise GnnError(what, "embeddings", "run shopgraph encode again")
     fixed = replace(config, split=resolved(config.split, split.method, split.cutoffs))
     return Workshop(given, fixed, tasks, progress), split
+
+
+def _reach(shop: Workshop, split: Split, stage: str) -> dict[str, Any]:
+    """Up to when the weights have seen events, and the latest edge of each dated relation that messages may take."""
+    until = split.history("test").until
+    latest = latest_relations(shop.given.snapshot, shop.config.graph, until)
+    iso = {name: datetime.fromtimestamp(at / 1e6, UTC).isoformat() for name, at in latest.items()}
+    return {"weights": split.cutoffs.get(f"{stage}_from"), "relations": iso}
 
 
 def _choose(shop: Workshop, parts: Parts, model: str) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import GraphConfig
+from gnn.protocol.events import UNKNOWN
 from gnn.protocol.interactions import Interactions
-from kg.snapshot import Snapshot
+from kg.snapshot import EdgeTable, Snapshot
 
 with warnings.catch_warnings():
     # torch says once per process that CSR tensors are in beta; the one made here takes the saying
@@ -140,7 +142,7 @@ def build_message_graph(snapshot: Snapshot, history: Interactions, config: Graph
         history: the pairs that may carry messages.
         config: which relations take part.
     """
-    blocks = _relation_edges(snapshot, config, history.until)
+    blocks = relation_edges(snapshot, config, history.until)
     labels = [USER, PRODUCT]
     for source, _, target, *_ in blocks:
         labels += [label for label in (source, target) if label not in labels]
@@ -180,17 +182,30 @@ def _both_ways(
     return Adjacency(f"{name}<", target, source, pattern, back), Adjacency(f"{name}>", source, target, back, pattern)
 
 
-_Edges = tuple[str, str, str, NDArray[np.int64], NDArray[np.int64]]
+Edges = tuple[str, str, str, NDArray[np.int64], NDArray[np.int64]]
+"""What `relation_edges` tells of a relation."""
 
 
-def _relation_edges(snapshot: Snapshot, config: GraphConfig, until: int | None) -> list[_Edges]:
-    """(source label, name, target label, rows, columns) of every relation beside the events that has edges."""
+def relation_edges(snapshot: Snapshot, config: GraphConfig, until: int | None) -> list[Edges]:
+    """Every relation beside the events that has edges.
+
+    Those of `config.exclude_relations`, what dates from `until` or later and what earlier runs wrote are not in it.
+
+    Args:
+        snapshot: the graph.
+        config: which relations take part.
+        until: instant in microseconds since 1970 before which an edge must date; None: any.
+
+    Returns:
+        (source label, name, target label, rows of the sources, rows of the targets) each; outside triples have the
+        name `RELATED:SOURCE:RELATION:TARGET`.
+    """
     wanted = [("Product", "VARIANT_OF", "Product")]
     if config.use_brands:
         wanted.append(("Product", "MADE_BY", "Brand"))
     if config.use_categories:
         wanted += [("Product", "IN_CATEGORY", "Category"), ("Category", "CHILD_OF", "Category")]
-    found: list[_Edges] = []
+    found: list[Edges] = []
     for source, name, target in wanted:
         table = snapshot.edges.get((source, name, target))
         if table is not None and len(table):
@@ -199,12 +214,30 @@ def _relation_edges(snapshot: Snapshot, config: GraphConfig, until: int | None) 
         return found
     for (source, name, target), table in sorted(snapshot.edges.items()):
         if name == "RELATED" and len(table):
-            kinds = np.asarray(table.columns["relation"].fill_null("").to_pylist(), dtype=np.str_)
-            at_time = table.at()
-            early = np.ones(len(kinds), np.bool_) if until is None or at_time is None else at_time < until
-            for kind in np.unique(kinds[early]):
-                if kind not in config.exclude_relations:
-                    at = early & (kinds == kind)
-                    label = f"RELATED:{source}:{kind}:{target}"
-                    found.append((source, label, target, np.asarray(table.src)[at], np.asarray(table.dst)[at]))
+            for kind, at in related_kinds(table, config, until):
+                label = f"RELATED:{source}:{kind}:{target}"
+                found.append((source, label, target, np.asarray(table.src)[at], np.asarray(table.dst)[at]))
     return found
+
+
+def related_kinds(table: EdgeTable, config: GraphConfig, until: int | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Kinds of outside relations that may be used, and which edges are of each: dated before `until` or undated."""
+    kinds = np.asarray(table.columns["relation"].fill_null("").to_pylist(), dtype=np.str_)
+    at = table.at()
+    early = np.ones(len(kinds), np.bool_) if until is None or at is None else at < until
+    for kind in np.unique(kinds[early]):
+        if kind not in config.exclude_relations:
+            yield str(kind), early & (kinds == kind)
+
+
+def latest_relations(snapshot: Snapshot, config: GraphConfig, until: int | None) -> dict[str, int]:
+    """The latest date (microseconds since 1970) of each dated outside relation that may be used, by its kind."""
+    latest: dict[str, int] = {}
+    for (_, name, _), table in snapshot.edges.items():
+        at = table.at() if name == "RELATED" and len(table) and config.use_related else None
+        if at is not None:
+            for kind, edges in related_kinds(table, config, until):
+                newest = int(at[edges].max())
+                if newest != UNKNOWN:
+                    latest[kind] = max(newest, latest.get(kind, newest))
+    return latest

@@ -142,6 +142,12 @@ class Interactions:
         copies = self.take(np.zeros(m, np.int64))
         return copies.where(np.arange(m * m) % (m + 1) != 0)
 
+    @classmethod
+    def of_one(cls, item: int, n_items: int) -> Interactions:
+        """One user with one pair, once, at an unknown time."""
+        once, unknown = np.ones(1, np.float32), np.full(1, UNKNOWN)
+        return cls(np.asarray([0, 1]), np.asarray([item]), once, once, unknown, unknown, n_items)
+
     def _log(self, mask: NDArray[np.bool_], place: NDArray[np.int64]) -> Log | None:
         """The events of the pairs where `mask` holds, pair p standing at `place[p]`."""
         if self.log is None:

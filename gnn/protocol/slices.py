@@ -1,4 +1,4 @@
-"""Slices by which quality is reported: head and tail, new and repeat, cold and warm products."""
+"""Slices by which quality is reported: of the pairs to be found (head, tail, cold, repeat, ...) and of their users."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.tasks import NEXT, Task
 from kg.snapshot import Snapshot
+
+ACTIVITY = ("light users", "medium users", "heavy users")
+"""Thirds of the users by the products that they are known to have."""
 
 
 def head_products(history: Interactions) -> NDArray[np.bool_]:
@@ -21,18 +24,43 @@ def head_products(history: Interactions) -> NDArray[np.bool_]:
 
 
 def product_slices(task: Task) -> dict[str, NDArray[np.bool_]]:
-    """Which relevant pairs belong to each slice, by name; slices without a pair are left out."""
+    """Which relevant pairs belong to each slice, by name; slices without a pair are left out.
+
+    Of each behaviour beside the target (`history.side`), the pairs that the user had it with before, as in
+    `view before`, and the others, `no view before`.
+    """
     rows = task.candidates[task.relevant.items]
     head = head_products(task.history)[rows]
     cold = task.history.buyers[rows] == 0
     slices = {"head products": head, "tail products": ~head, "cold products": cold}
     if cold.any():
         slices["warm products"] = ~cold
+    keys = task.users[task.relevant.users] * task.history.n_items + rows
     if task.name == NEXT:
-        keys = task.users[task.relevant.users] * task.history.n_items + rows
         again = task.history.has(keys)
         slices |= {"repeat purchases": again, "new purchases": ~again}
+    for name, pairs in getattr(task.history, "side", {}).items():
+        if len(pairs):
+            before = pairs.has(keys)
+            slices |= {f"{name} before": before, f"no {name} before": ~before}
     return {name: inside for name, inside in slices.items() if inside.any()}
+
+
+def user_slices(task: Task) -> dict[str, NDArray[np.bool_]]:
+    """Which users of the task belong to each slice, by name; slices without a user are left out. Shape (u,) each."""
+    part = thirds(np.diff(task.history.indptr)[task.users])
+    slices = {name: part == n for n, name in enumerate(ACTIVITY)}
+    return {name: inside for name, inside in slices.items() if inside.any()}
+
+
+def thirds(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
+    """0 for the lowest third, 1 for the middle, 2 for the highest; equal values stay together, shape (n,).
+
+    A value belongs to the third into which the middle of its places falls in the sorted order.
+    """
+    _, which, times = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(times) - times / 2
+    return np.asarray(np.floor(3 * middle / max(1, len(values))).astype(np.int64)[which])
 
 
 def deepest_category(snapshot: Snapshot) -> NDArray[np.int64]:
@@ -49,3 +77,28 @@ def deepest_category(snapshot: Snapshot) -> NDArray[np.int64]:
     order = np.lexsort((-dst, level[dst]))  # the last one written wins
     out[src[order]] = dst[order]
     return out
+
+
+def broad_category(snapshot: Snapshot) -> NDArray[np.int64]:
+    """Row of each product's category at the broadest level that tells products apart, -1 without; (n_items,).
+
+    The category above its deepest one by CHILD_OF, at the first level, from the top, of which at least two categories
+    have products; a product whose deepest category lies above that level keeps it.
+    """
+    here = deepest_category(snapshot)
+    parent = np.full(len(snapshot.nodes["Category"]), -1)
+    table = snapshot.edges.get(("Category", "CHILD_OF", "Category"))
+    if table is not None and len(table):
+        parent[np.asarray(table.src)[::-1]] = np.asarray(table.dst)[::-1]  # of several the first
+    chain = [here]  # each product's category, the one above it, ...
+    while len(chain) <= len(parent) and (chain[-1] >= 0).any():
+        chain.append(np.where(chain[-1] >= 0, parent[chain[-1]], -1))
+    above = np.stack(chain)
+    depth = (above >= 0).sum(0)
+    products = np.arange(len(here))
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        at = np.maximum(depth - level, 0)
+        kinds = above[at, products]
+        if len(np.unique(kinds[kinds >= 0])) > 1:
+            return np.asarray(kinds)
+    return here

@@ -221,18 +221,21 @@ class Recommendations:
     def similar(self, product_id: str, k: int = 10) -> pd.DataFrame:
         """Products whose network vectors point the same way, one per variant group, its own group left out.
 
+        A model without the network says what it would recommend to someone who has bought this one product.
+
         Returns:
-            Columns product_id, rank (from 1), similar_id, score (cosine).
+            Columns product_id, rank (from 1), similar_id, score (cosine; without the network the model's own).
 
         Raises:
             GnnError: the product is unknown.
         """
-        row, network = self.product_row(product_id), self.parts[NETWORK]
-        if not isinstance(network, NetworkScores):
-            raise GnnError("the model has no network", "model", "run shopgraph train again")
+        row, network = self.product_row(product_id), self.parts.get(NETWORK)
         columns = np.flatnonzero(self.allowed & (self.groups != self.groups[row]))
-        cosine = (network.items[columns] @ network.items[row])[None]
-        order = top_k(cosine, len(columns))
+        if isinstance(network, NetworkScores):
+            near = (network.items[columns] @ network.items[row])[None]
+        else:
+            near = self.scorer("exclude").scores_for(Interactions.of_one(row, self.history.n_items), columns)
+        order = top_k(near, len(columns))
         best = first_of_group(order, self.groups[columns], min(k, len(columns)))[0]
         best = best[best >= 0]
         products = self.snapshot.nodes["Product"].ids
@@ -241,7 +244,7 @@ class Recommendations:
                 "product_id": product_id,
                 "rank": np.arange(1, len(best) + 1),
                 "similar_id": products.take(columns[best]),
-                "score": cosine[0, best].astype(np.float64),
+                "score": near[0, best].astype(np.float64),
             }
         )
 

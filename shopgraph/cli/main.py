@@ -20,6 +20,7 @@ from shopgraph.cli.encode import command as encode
 from shopgraph.cli.evaluate import command as evaluate
 from shopgraph.cli.explain import command as explain
 from shopgraph.cli.graph_build import command as graph_build
+from shopgraph.cli.leak_check import command as leak_check
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.similar import command as similar
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "encode": encode,
     "train": train,
     "evaluate": evaluate,
+    "leak-check": leak_check,
     "trade-off": trade_off,
     "recommend": recommend,
     "explain": explain,

@@ -28,7 +28,7 @@ def command(
     store: StoreOption = None,
     verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
 ) -> None:
-    """Show a product's nearest neighbours by the trained network.
+    """Show a product's nearest neighbours by the trained model.
 
     Example: shopgraph similar --product 995242 --k 5
     """
@@ -44,5 +44,5 @@ def command(
         (row.rank, card.title, card.brand, card.category, f"{row.score:.3f}", row.similar_id)
         for row, card in zip(found.itertuples(), cards.of(found["similar_id"].tolist()), strict=True)
     ]
-    columns = ("#", "product", "brand", "category", "cosine", "id")
-    console.out.print(console.table(title, columns, rows, right=("#", "cosine")))
+    columns = ("#", "product", "brand", "category", "score", "id")
+    console.out.print(console.table(title, columns, rows, right=("#", "score")))

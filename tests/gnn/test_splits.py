@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +10,7 @@ from gnn.config import SplitConfig
 from gnn.errors import GnnError
 from gnn.protocol.events import DAY, Events, read_events
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.splits import split_events
+from gnn.protocol.splits import Split, split_events
 from kg.snapshot import Snapshot
 
 
@@ -115,3 +118,54 @@ def test_events_come_from_the_targets(shop: Snapshot) -> None:
         read_events(shop, ("steal",))
     with pytest.raises(GnnError, match="no events"):
         read_events(shop, ("view",))
+
+
+def side_events(rows: list[tuple[int, int, float]], **given: Any) -> Events:
+    users, items, days = zip(*rows, strict=True)
+    order = np.asarray([int(d * DAY) for d in days])
+    return Events(np.asarray(users), np.asarray(items), order, given.pop("timed", True), None, 3, 6, **given)
+
+
+def known_views(split: Split, stage: str) -> list[tuple[int, int]]:
+    view = split.history(stage).side["view"]
+    return list(zip(view.users.tolist(), view.items.tolist(), strict=True))
+
+
+BOUGHT = [(0, 0, 1), (0, 1, 5), (0, 2, 9), (1, 3, 2), (1, 4, 6), (2, 5, 1)]
+VIEWED = [(0, 1, 4.5), (0, 2, 8.5), (0, 5, 9.5), (1, 4, 1), (2, 0, 3), (2, 1, 7), (2, 2, 20)]
+
+
+def test_views_are_known_up_to_the_same_instants() -> None:
+    config = SplitConfig("time", "1970-01-05", "1970-01-09")
+    split = split_events(side_events(BOUGHT), config, side={"view": side_events(VIEWED)})
+    assert known_views(split, "valid") == [(1, 4), (2, 0)]  # up to day 4
+    assert known_views(split, "test") == [(0, 1), (1, 4), (2, 0), (2, 1)]  # up to day 8
+    assert split.history("test").until == 8 * DAY
+    undated = split_events(side_events(BOUGHT), config, side={"view": side_events(VIEWED, timed=False)})
+    assert known_views(undated, "test") == []
+
+
+def test_views_before_the_users_own_held_out_event() -> None:
+    config = SplitConfig("leave-one-out")
+    split = split_events(side_events(BOUGHT), config, side={"view": side_events(VIEWED)})
+    assert known_views(split, "valid") == [(0, 1), (1, 4), (2, 0), (2, 1), (2, 2)]  # user 0: before day 5, 1: before 6
+    assert known_views(split, "test") == [(0, 1), (0, 2), (1, 4), (2, 0), (2, 1), (2, 2)]
+    assert split.history("test").until is None
+
+
+def test_views_without_a_comparable_order_are_known_to_nobody() -> None:
+    positions = side_events(VIEWED, timed=False)
+    split = split_events(side_events(BOUGHT, timed=False), SplitConfig("leave-one-out"), side={"view": positions})
+    assert known_views(split, "test") == []
+    counted = replace(positions, sequenced=True)
+    bought = side_events(BOUGHT, timed=False, sequenced=True)
+    split = split_events(bought, SplitConfig("leave-one-out"), side={"view": counted})
+    assert len(known_views(split, "test")) == 6
+
+
+def test_views_by_their_own_labels() -> None:
+    label = np.asarray(["train", "valid", "test", "", "train", "test", "valid"])
+    bought = replace(side_events(BOUGHT), label=np.asarray(["train", "valid", "test", "train", "test", "train"]))
+    split = split_events(bought, SplitConfig("column"), side={"view": replace(side_events(VIEWED), label=label)})
+    assert known_views(split, "valid") == [(0, 1), (1, 4), (2, 0)]
+    assert known_views(split, "test") == [(0, 1), (0, 2), (1, 4), (2, 0), (2, 2)]

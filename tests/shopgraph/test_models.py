@@ -1,0 +1,67 @@
+"""Any recommender by the same commands: train, evaluate, recommend, explain; and the leak check."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Protocol
+
+import pandas as pd
+import pytest
+
+
+class Shop(Protocol):
+    workspace: Path
+
+
+Run = Callable[..., CompletedProcess[str]]
+FEW = ("--set", "eval.bootstrap=50", "--set", "train.epochs=3")
+
+
+@pytest.fixture
+def copy(shop: Shop, tmp_path: Path) -> Path:
+    return shutil.copytree(shop.workspace, tmp_path / "work")
+
+
+@pytest.mark.parametrize("model", ["ease", "auto"])
+def test_one_model_all_commands(model: str, copy: Path, run: Run, tmp_path: Path) -> None:
+    trained = run("train", "--model", model, *FEW, "--json", "--workspace", str(copy))
+    assert trained.returncode == 0, trained.stderr
+    said = json.loads(trained.stdout)
+    assert said["model"] == model
+    validation = said["validation"]["new-product"]
+    assert ("because" in validation) == (model == "auto")
+    evaluated = run("evaluate", "--json", "--workspace", str(copy))
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads(evaluated.stdout)["tasks"]["new-product"]["recommenders"]
+    assert model in figures
+    assert figures[model]["metrics"]["ndcg@10"]["mean"] > figures["popularity"]["metrics"]["ndcg@10"]["mean"]
+    out = tmp_path / "recs.parquet"
+    assert run("recommend", "--users", "all", "--out", str(out), "--workspace", str(copy)).returncode == 0
+    lists = pd.read_parquet(out)
+    assert lists.groupby("user_id").size().eq(10).all()
+    first = lists.iloc[0]
+    why = run("explain", "--user", first["user_id"], "--product", first["product_id"], "--workspace", str(copy))
+    assert why.returncode == 0, why.stderr
+    near = run("similar", "--product", "p03", "--json", "--workspace", str(copy))
+    assert near.returncode == 0, near.stderr
+    assert all(int(row["similar_id"][1:]) % 2 for row in json.loads(near.stdout)[:5])
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(copy: Path, run: Run) -> None:
+    done = run("train", "--model", "magic", "--workspace", str(copy))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: unknown model 'magic' (--model); known are fused, auto, ")
+
+
+def test_the_leak_check_says_who_is_clean(copy: Path, run: Run) -> None:
+    done = run("leak-check", "--model", "ease", "--model", "popularity", *FEW, "--json", "--workspace", str(copy))
+    assert done.returncode == 0, done.stderr
+    verdicts = json.loads(done.stdout)
+    assert {v["model"] for v in verdicts} == {"ease", "popularity"}
+    assert not any(v["leaks"] for v in verdicts)
+    assert not list(copy.glob(".leak-check-*"))
