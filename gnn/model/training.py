@@ -113,7 +113,8 @@ def _prepare(given: Given, config: GnnConfig, progress: Progress) -> tuple[Works
         split = make_split(given.snapshot, config)
         tasks = make_tasks(split, "valid", recommendable(given.snapshot), config.split.min_buyers)
         if not len(tasks[0].users):
-            raise GnnError("no user can be validated", "split", "widen valid, or lower split.min_buyers")
+            what = "no user can be validated: none has events before valid and a new candidate product in it"
+            raise GnnError(what, f"{split.method} split", "widen valid, lower split.min_buyers, or split otherwise")
         station.note(f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test events")
     n_items = len(given.snapshot.nodes["Product"])
     if given.vectors is not None and len(given.vectors) != n_items:

@@ -134,7 +134,9 @@ def _cuts(events: Events, config: SplitConfig) -> tuple[int, int]:
     if not events.timed:
         raise GnnError("the events have no time", "train --split time", "use --split leave-one-out or column")
     known = events.order[events.order != UNKNOWN]
-    start, end = int(known.min()), int(known.max())
+    start, end = (int(known.min()), int(known.max())) if len(known) else (0, 0)
+    if start == end:
+        raise GnnError("all events have the same time", "train --split time", "use --split leave-one-out or column")
     tenth = (end - start) // 10
     test = instant(config.test_from, "split.test_from") if config.test_from else end - tenth
     valid = instant(config.valid_from, "split.valid_from") if config.valid_from else test - tenth

@@ -99,7 +99,9 @@ def make_task(
 
 
 def make_tasks(split: Split, stage: str, allowed: NDArray[np.bool_], min_buyers: int = 1) -> list[Task]:
-    """Both tasks, or new-product alone where no held-out event repeats a known pair."""
+    """Both tasks; new-product alone where no held-out event repeats a known pair, next-purchase where all do."""
     new = make_task(NEW, split, stage, allowed, min_buyers)
     again = make_task(NEXT, split, stage, allowed, min_buyers)
-    return [new, again] if len(again.relevant) > len(new.relevant) else [new]
+    if len(again.relevant) == len(new.relevant):
+        return [new]
+    return [new, again] if len(new.users) else [again]

@@ -82,6 +82,21 @@ def make_shop(users: int = 60, products: int = 80, per_user: int = 12, seed: int
     return Snapshot(labels, table)
 
 
+def graph_of(rows: Sequence[tuple[str, str, float | None]]) -> Snapshot:
+    """A graph of nothing but purchases (user, product, day); users and products are those named."""
+    user, product = nodes(sorted({u for u, _, _ in rows})), nodes(sorted({p for _, p, _ in rows}))
+    at = pa.array([None if d is None else int(d * DAY) for _, _, d in rows], pa.timestamp("us", "UTC"))
+    bought = edges(user, product, [(u, p) for u, p, _ in rows], at=at)
+    none = nodes([])
+    labels = {"User": user, "Product": product, "Brand": none, "Category": none, "Entity": none}
+    return Snapshot(labels, {("User", "PURCHASED", "Product"): bought})
+
+
+@pytest.fixture(scope="session")
+def graph() -> Callable[[Sequence[tuple[str, str, float | None]]], Snapshot]:
+    return graph_of
+
+
 @pytest.fixture(scope="session")
 def shop() -> Snapshot:
     return make_shop()
