@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # the notebooks' tests make a small workspace of their own here, whatever a demo has left behind
 NOTEBOOK := $(CURDIR)/.cache/notebook
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint bench quality clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m bench.main_job
+
+quality: setup
+	$(BIN)/python -m bench.quality
 
 clean:
 	rm -rf $(VENV) build *.egg-info

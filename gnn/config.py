@@ -48,6 +48,7 @@ class GraphConfig:
         use_categories: whether category nodes and their tree take part.
         use_brands: whether brand nodes take part.
         use_related: whether outside triples take part.
+        use_text: whether the network reads text vectors where there are any.
     """
 
     exclude_relations: tuple[str, ...] = ("also_bought", "also_viewed", "bought_together")
@@ -56,6 +57,7 @@ class GraphConfig:
     use_categories: bool = True
     use_brands: bool = True
     use_related: bool = True
+    use_text: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class RerankConfig:
         pool: best products per user among which the rules choose, at least twice the length of the list.
     """
 
-    mmr: float = 0.1
+    mmr: float = 0.05
     similarity: Literal["category", "brand", "vectors"] = "category"
     calibration: float = 0.0
     calibration_level: int = 1
@@ -195,6 +197,8 @@ class EvalConfig:
         confidence: coverage of the intervals.
         seed: seed of the bootstrap.
         block: matrix cells (users x products) scored at a time.
+        user_groups: attributes of users (income, ...) between whose values quality is compared; numbers of more than
+            ten values are cut into thirds.
     """
 
     baselines: tuple[str, ...] = ("popularity", "own-repeats", "item-knn", "ease")
@@ -203,6 +207,7 @@ class EvalConfig:
     confidence: float = 0.95
     seed: int = 0
     block: int = 16_000_000
+    user_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

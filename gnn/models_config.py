@@ -31,10 +31,12 @@ class RecentPopularityConfig:
     """Popularity in the last days.
 
     Attributes:
-        half_life_days: age at which a purchase counts half; without times, the share of the latest events that do.
+        half_life_days: age at which a purchase counts half.
+        half_life_baskets: the same without times: later baskets of the same user after which a purchase counts half.
     """
 
     half_life_days: float = 14.0
+    half_life_baskets: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,19 @@ class TransitionConfig:
     """What follows what.
 
     Attributes:
-        reach: how many events ahead a product still counts as following.
-        decay: factor of the count per further event between the two.
-        shrink: pseudo-occurrences that shrink the share of a rare product's followers.
-        recent: last products of the user whose followers are summed.
+        reach: how many baskets ahead a product still counts as following; events of one order are one basket.
+        decay: factor of the count per further basket between the two, and of the score per later basket of the user.
+        together: what two products of one basket add to each other's followers.
+        shrink: pseudo-baskets that shrink the share of a rare product's followers.
+        neighbours: followers kept per product.
+        recent: last baskets of the user whose products' followers are summed.
     """
 
     reach: int = 3
     decay: float = 0.5
+    together: float = 1.0
     shrink: float = 5.0
+    neighbours: int = 200
     recent: int = 5
 
 
@@ -140,24 +146,26 @@ class LightGcnConfig:
     Attributes:
         dim: width of the vectors.
         layers: propagation layers.
-        loss: `bpr` (the paper's) or `softmax` over the batch's products and uniform negatives.
-        negatives: products drawn per step for the softmax.
+        loss: `softmax` over the batch's products and uniform negatives, or the paper's `bpr`.
+        negatives: products drawn evenly per step for the softmax, beside the batch's own.
         epochs: most epochs; one epoch takes every pair once.
         patience: epochs without a better validation NDCG before training stops.
         lr: learning rate of Adam.
-        penalty: L2 penalty of the base vectors in a batch.
+        penalty: L2 penalty of the base vectors in a batch; the paper's loss wants far less (1e-4) than the softmax.
         batch: pairs per step.
+        steps: most steps per epoch: each propagates over the whole graph, so that beyond it batches grow instead.
     """
 
     dim: int = 64
     layers: int = 3
-    loss: Literal["bpr", "softmax"] = "bpr"
+    loss: Literal["bpr", "softmax"] = "softmax"
     negatives: int = 1024
     epochs: int = 200
-    patience: int = 10
-    lr: float = 2e-3
-    penalty: float = 1e-4
+    patience: int = 5
+    lr: float = 5e-3
+    penalty: float = 3e-2
     batch: int = 2048
+    steps: int = 100
 
 
 @dataclass(frozen=True)
@@ -167,15 +175,16 @@ class SasRecConfig:
     Attributes:
         dim: width of the vectors.
         layers: attention blocks.
-        heads: attention heads.
-        length: latest products that are read.
+        heads: attention heads; they divide the width.
+        length: latest events that are read; longer timelines are learned from in stretches of this length.
         dropout: share of elements zeroed in training.
-        loss: `full` softmax over all products at every position, `sampled` softmax, or the paper's `bce`.
-        negatives: products drawn per step for `sampled`.
-        epochs: most epochs.
+        loss: `full` softmax over all products at every position (beyond `train.full_softmax` products `sampled` takes
+            its place), `sampled` softmax, or the paper's `bce`.
+        negatives: products drawn evenly per step for `sampled`, beside the batch's own.
+        epochs: most epochs; one epoch predicts every event but each user's first once.
         patience: epochs without a better validation NDCG before training stops.
         lr: learning rate of Adam.
-        batch: users per step.
+        batch: stretches per step.
     """
 
     dim: int = 64
@@ -188,7 +197,7 @@ class SasRecConfig:
     epochs: int = 100
     patience: int = 5
     lr: float = 1e-3
-    batch: int = 256
+    batch: int = 128
 
 
 @dataclass(frozen=True)
@@ -242,8 +251,9 @@ class PathsConfig:
 
     Attributes:
         brand: weight of paths over a shared brand.
-        category: weight of paths over a shared category.
+        category: weight of paths over a shared category, or one further up the tree.
         related: weight of paths over outside triples.
+        variant: weight of paths to a product's variants.
         buyers: weight of paths over a shared buyer.
         hub_power: a node with n neighbours passes on 1 / n ** hub_power.
     """
@@ -251,6 +261,7 @@ class PathsConfig:
     brand: float = 0.3
     category: float = 0.5
     related: float = 0.5
+    variant: float = 0.1
     buyers: float = 1.0
     hub_power: float = 0.7
 

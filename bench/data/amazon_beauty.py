@@ -70,6 +70,12 @@ def groups(contract: Path) -> pd.DataFrame:
     return pd.DataFrame({"user_id": events["user_id"][last], "group": ascends.map({True: ASCENDING, False: OTHER})})
 
 
+def cold_products(contract: Path) -> set[str]:
+    """The products that the cold variant draws."""
+    ids = pd.read_parquet(contract / "products.parquet")["product_id"]
+    return set(ids[is_cold(ids)])
+
+
 def _products(source: Path) -> pd.DataFrame:
     items = _read(source, "items")
     names = items["categories"].str.split("|")

@@ -34,11 +34,16 @@ def write(source: Path, out: Path, test_from: str = TEST_FROM) -> Path:
     products = pd.read_parquet(source / "products.parquet").drop(columns="price")
     users = pd.read_parquet(source / "users.parquet")
     events = pd.read_parquet(source / "events.parquet")
-    cold = set(products["product_id"][is_cold(groups_of_variants(products))])
+    cold = _drawn(products)
     lost = events["product_id"].isin(cold) & (events["time"] < pd.Timestamp(test_from, tz="UTC"))
     return write_tables(out, {"products": products, "users": users, "events": events[~lost]})
 
 
-def groups_of_variants(products: pd.DataFrame) -> pd.Series:
-    """What stands for a product when it is drawn: the product that it is a variant of, else itself."""
-    return products["parent_id"].fillna(products["product_id"])
+def cold_products(contract: Path) -> set[str]:
+    """The products that were drawn."""
+    return _drawn(pd.read_parquet(contract / "products.parquet"))
+
+
+def _drawn(products: pd.DataFrame) -> set[str]:
+    """Products whose group, the product that they are variants of or else they themselves, the hash draws."""
+    return set(products["product_id"][is_cold(products["parent_id"].fillna(products["product_id"]))])

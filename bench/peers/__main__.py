@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.peers.catalogue import PEERS
@@ -24,6 +25,8 @@ def main(words: Sequence[str] | None = None) -> int:
     args = _arguments().parse_args(words)
     folder = OUT / (args.name or args.data.resolve().name)
     options = ExportOptions(args.valid_from, args.test_from, args.min_buyers)
+    if args.all_relations:
+        options = replace(options, exclude_relations=())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         rows = export(args.data, folder / "export", folder / "truth.csv", options)
@@ -43,10 +46,11 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of contract tables")
     parser.add_argument("--name", help="of the data set; by default the folder's")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=15.0, help="of training")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of processor time per thread, for training")
     parser.add_argument("--k", type=int, default=50, help="length of a list")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--min-buyers", type=int, default=1, help="as split.min_buyers of the evaluation")
+    parser.add_argument("--min-buyers", type=int, default=0, help="as split.min_buyers of the evaluation")
+    parser.add_argument("--all-relations", action="store_true", help="also those that post-date what they predict")
     parser.add_argument("--valid-from", help="cut-off, where the events have no split labels")
     parser.add_argument("--test-from", help="likewise")
     parser.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=JSON", help="peer's setting")

@@ -60,7 +60,11 @@ def jars(cache: Path = CACHE) -> Path:
     shutil.rmtree(scratch, ignore_errors=True)
     words = ["-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
     done = subprocess.run(
-        [maven, *words, f"-DoutputDirectory={scratch}"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        [maven, *words, f"-DoutputDirectory={scratch}"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if done.returncode or not scratch.is_dir():
         raise PeerError(f"Maven could not bring GDS: {done.stdout[-300:]}", _POM.name, "check the Maven settings")

@@ -11,14 +11,21 @@ The answers are written to a file of their own outside that folder, so that no p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from gnn.config import GraphConfig
 from ingest.errors import ShopgraphError
 
+_COLUMNS = {
+    "events": ("user_id", "product_id", "event", "time", "sequence", "split"),
+    "products": ("product_id", "brand", "category", "recommendable"),
+    "triples": ("head", "relation", "tail", "head_type", "tail_type"),
+}
 _FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 
 
@@ -41,7 +48,7 @@ class ExportOptions:
 
     valid_from: str | None = None
     test_from: str | None = None
-    min_buyers: int = 1
+    min_buyers: int = 0
     valid_share: float = 0.1
     seed: int = 0
     exclude_relations: tuple[str, ...] = GraphConfig().exclude_relations
@@ -85,15 +92,16 @@ def export(source: Path, folder: Path, truth: Path, options: ExportOptions | Non
 
 
 def read_table(source: Path, name: str) -> pd.DataFrame | None:
-    """A table of a contract directory with every value as text ('' where missing), None where there is none."""
+    """The columns of a table that peers need, every value as text ('' where missing); None where there is no table."""
     for ending in _FORMATS:
         path = source / f"{name}{ending}"
         if not path.is_file():
             continue
         if ending == ".parquet":
-            frame = pd.read_parquet(path)
+            there = pq.read_schema(path).names
+            frame = pd.read_parquet(path, columns=[c for c in _COLUMNS[name] if c in there])
         elif ending.startswith(".csv"):
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
+            return pd.read_csv(path, dtype=str, keep_default_na=False, usecols=lambda c: c in _COLUMNS[name])
         else:
             frame = pd.read_json(path, lines=True, dtype=False)
         known = frame.notna()
@@ -151,10 +159,8 @@ def _sides(events: pd.DataFrame, options: ExportOptions) -> np.ndarray:
     if options.valid_from is None or options.test_from is None or "time" not in events:
         raise PeerError("nothing parts the events", "events.split", "write a split column, or give both cut-offs")
     number = pd.to_numeric(events["time"], errors="coerce")
-    if number.notna().any():
-        instants = pd.to_datetime(number, unit="s", utc=True)
-    else:
-        instants = _instants(events["time"])
+    seconds = bool(number.notna().any())
+    instants = pd.to_datetime(number, unit="s", utc=True) if seconds else _instants(events["time"])
     bounds = [pd.Timestamp(text) for text in (options.valid_from, options.test_from)]
     valid, test = (b.tz_localize("UTC") if b.tzinfo is None else b for b in bounds)
     return (instants >= valid).to_numpy(int) + (instants >= test).to_numpy(int)
@@ -179,7 +185,9 @@ def _triples(source: Path, products: pd.DataFrame, excluded: tuple[str, ...]) ->
     known = set(products["product_id"])
     rows: list[tuple[str, str, str]] = []
     if "brand" in products:
-        rows += [(p, "made_by", f"brand:{b}") for p, b in zip(products["product_id"], products["brand"]) if b]
+        rows += [
+            (p, "made_by", f"brand:{b}") for p, b in zip(products["product_id"], products["brand"], strict=True) if b
+        ]
     if "category" in products:
         for product, paths in zip(products["product_id"], products["category"], strict=True):
             rows += _category_rows(product, paths)
@@ -197,7 +205,7 @@ def _category_rows(product: str, paths: str) -> list[tuple[str, str, str]]:
         levels = path.split(" > ")
         names = ["category:" + " > ".join(levels[: n + 1]) for n in range(len(levels))]
         rows.append((product, "in_category", names[-1]))
-        rows += [(low, "child_of", high) for high, low in zip(names, names[1:], strict=False)]
+        rows += [(low, "child_of", high) for high, low in pairwise(names)]
     return rows
 
 

@@ -28,7 +28,7 @@ class Wish:
 
     Attributes:
         seed: of the peer's own draws.
-        minutes: of training; what was best so far counts then.
+        minutes: of training, in processor time per thread; what was best so far counts then.
         k: length of a list.
         threads: of the peer's process.
         settings: beside the catalogue's.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 from bench.data import amazon_beauty, complete_journey, contract_folder, lastfm_kg, tmall
 from bench.data.source import ROOT, raw
 from ingest import complete_journey as complete_journey_source
+from ingest.errors import ShopgraphError
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
 from shopgraph import stations
 from shopgraph.settings import Settings
 from shopgraph.workspace import Workspace, write_whole
 
-CACHE = ROOT / ".cache" / "bench"
+CACHE = Path(os.environ.get("SHOPGRAPH_BENCH_CACHE", ROOT / ".cache" / "bench"))
+"""What has been built and measured; a copy of the project elsewhere can be pointed at it."""
+
 FORMAT = 1
 """Raised when the same files give another workspace."""
 
@@ -46,7 +50,9 @@ class DataSet:
         builtin: name of the source where there is no converter.
         text: whether products have text to encode.
         groups: makes user_id and group of a contract folder, None without groups.
-        like: another data set whose products have the same texts: its vectors are copied where they are there.
+        rules: name -> makes lists (user_id, rank, product_id, score) of a contract folder without any training.
+        cold: the ids of the products that a contract folder has made cold, None where it has made none.
+        like: another data set whose products have the same texts: their vectors are copied where they are there.
     """
 
     name: str
@@ -56,6 +62,8 @@ class DataSet:
     builtin: str = ""
     text: bool = False
     groups: Callable[[Path], pd.DataFrame] | None = None
+    rules: Mapping[str, Callable[[Path], pd.DataFrame]] = field(default_factory=dict)
+    cold: Callable[[Path], set[str]] | None = None
     like: str = ""
 
 
@@ -69,6 +77,7 @@ class Prepared:
         vectors: unit text vectors of the products, (n_products, width), None without text.
         vectors_digest: names their content, empty without.
         groups: user_id and group, None without groups.
+        cold: the products made cold, (n_products,), None where none was.
     """
 
     folder: Path
@@ -76,6 +85,7 @@ class Prepared:
     vectors: NDArray[np.float32] | None
     vectors_digest: str
     groups: pd.DataFrame | None
+    cold: NDArray[np.bool_] | None
 
     @property
     def tables(self) -> Path:
@@ -112,13 +122,34 @@ DATA: dict[str, DataSet] = {
     data.name: data
     for data in (
         DataSet("lastfm-kg", _raw_files(lastfm_kg.NAME), lastfm_kg, _lastfm),
-        DataSet("tmall", _raw_files(tmall.NAME), tmall, _tmall, groups=tmall.groups),
+        DataSet(
+            "tmall",
+            _raw_files(tmall.NAME),
+            tmall,
+            _tmall,
+            groups=tmall.groups,
+            rules={"viewed-best-sellers": tmall.viewed_best_sellers},
+        ),
         DataSet("beauty", _BEAUTY, amazon_beauty, _beauty("leave-one-out"), text=True, groups=amazon_beauty.groups),
         DataSet("beauty-cafe", _BEAUTY, amazon_beauty, _beauty("cafe"), text=True, like="beauty"),
-        DataSet("beauty-cold", _BEAUTY, amazon_beauty, _beauty("cold"), text=True, like="beauty"),
+        DataSet(
+            "beauty-cold",
+            _BEAUTY,
+            amazon_beauty,
+            _beauty("cold"),
+            text=True,
+            cold=amazon_beauty.cold_products,
+            like="beauty",
+        ),
         DataSet("complete-journey", _journey_files, complete_journey_source, builtin="complete-journey", text=True),
         DataSet(
-            "complete-journey-cold", _journey_files, complete_journey, _cold_journey, text=True, like="complete-journey"
+            "complete-journey-cold",
+            _journey_files,
+            complete_journey,
+            _cold_journey,
+            text=True,
+            cold=complete_journey.cold_products,
+            like="complete-journey",
         ),
     )
 }
@@ -142,13 +173,38 @@ def prepare(data: DataSet, progress: Progress | None = None, cache: Path | None 
         if data.write is not None and not contract.exists():
             data.write(contract, cache)
         facts = _build(data, str(contract) if data.write else data.builtin, workspace, progress or _silent(), cache)
+        for name, make in data.rules.items():
+            lists = folder / "rules" / f"{name}-seed0.parquet"
+            lists.parent.mkdir(exist_ok=True)
+            make(contract).to_parquet(lists, index=False)
         write_whole(ready, json.dumps(facts | {"code": code}, indent=1))
+    return _loaded(data, folder)
+
+
+def standing(data: DataSet, cache: Path | None = None) -> Prepared | None:
+    """The data set's workspace if it stands whole; nothing is built."""
+    try:
+        folder = place(data, CACHE if cache is None else cache)
+    except ShopgraphError:
+        return None
+    return _loaded(data, folder) if (folder / "ready.json").exists() else None
+
+
+def _loaded(data: DataSet, folder: Path) -> Prepared:
+    contract, workspace = folder / "contract", Workspace(folder / "workspace")
     snapshot = Snapshot.load(workspace.snapshot)
     vectors = stations.saved_vectors(workspace, snapshot)
-    groups = data.groups(contract) if data.groups else None
-    if vectors is None:
-        return Prepared(folder, snapshot, None, "", groups)
-    return Prepared(folder, snapshot, vectors.matrix, f"{vectors.head.inputs}{vectors.head.digest}", groups)
+    cold = None
+    if data.cold:
+        cold = np.isin(np.asarray(snapshot.nodes["Product"].ids.ids.to_pylist()), sorted(data.cold(contract)))
+    return Prepared(
+        folder,
+        snapshot,
+        None if vectors is None else vectors.matrix,
+        "" if vectors is None else f"{vectors.head.inputs}{vectors.head.digest}",
+        data.groups(contract) if data.groups else None,
+        cold,
+    )
 
 
 def place(data: DataSet, cache: Path) -> Path:
@@ -186,12 +242,14 @@ def _build(data: DataSet, source: str, workspace: Workspace, progress: Progress,
 
 
 def _copy_text_cache(data: DataSet, workspace: Workspace, cache: Path) -> None:
-    """Take the vectors by content of the data set with the same texts."""
-    if not data.like or (workspace.embeddings / "products.json").exists():
+    """Take the vectors by content of an earlier build of the same texts."""
+    if (workspace.embeddings / "products.json").exists():
         return
     workspace.embeddings.mkdir(parents=True, exist_ok=True)
-    for path in (place(DATA[data.like], cache) / "workspace" / "embeddings").glob("texts-*.cache"):
-        shutil.copy(path, workspace.embeddings / path.name)
+    for path in cache.glob(f"{data.like or data.name}-*/workspace/embeddings/texts-*.cache"):
+        kept = workspace.embeddings / path.name
+        if not kept.exists() or kept.stat().st_size < path.stat().st_size:
+            shutil.copy(path, kept)
 
 
 def _silent() -> Progress:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from gnn.config import EvalConfig, RerankConfig
 from gnn.errors import GnnError
+from gnn.measure.beyond_accuracy import diversity, gini
 from gnn.measure.bootstrap import Bootstrap
 from gnn.measure.lists import hits_of, masked_scores
-from gnn.measure.metrics import at_k, diversity, gini
+from gnn.measure.metrics import at_k
 from gnn.measure.ranking import blocks
 from gnn.model.align import make_split, parts_at
 from gnn.model.bundle import Bundle

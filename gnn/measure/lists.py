@@ -34,10 +34,18 @@ def ranked_lists(task: Task, recommender: Recommender, k: int, cells: int) -> ND
     return np.concatenate(parts) if parts else np.zeros((0, k), np.int64)
 
 
+def places_of(task: Task, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Position among the relevant pairs of what stands at each place of `lists` (u, k), -1 where it is none; (u, k)."""
+    if not len(task.relevant):
+        return np.full(lists.shape, -1)
+    keys = np.arange(len(lists))[:, None] * task.relevant.n_items + lists
+    at = np.minimum(np.searchsorted(task.relevant.keys, keys), len(task.relevant) - 1)
+    return np.where((lists >= 0) & (task.relevant.keys[at] == keys), at, -1)
+
+
 def hits_of(task: Task, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which places of `lists` (u, k) hold a relevant product, shape (u, k)."""
-    keys = np.arange(len(lists))[:, None] * task.relevant.n_items + lists
-    return np.asarray((lists >= 0) & task.relevant.has(keys))
+    return np.asarray(places_of(task, lists) >= 0)
 
 
 def quality(task: Task, recommender: Recommender, k: int, cells: int) -> float:

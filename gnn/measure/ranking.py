@@ -10,24 +10,14 @@ from numpy.typing import NDArray
 
 MASKED = np.float32(-np.inf)
 """Score of what must not be recommended."""
-
-
-def sortable(scores: NDArray[np.float32]) -> torch.Tensor:
-    """Scores and columns as one int64 key per cell: larger is better, equal scores by the smaller column.
-
-    Args:
-        scores: float32 without NaN, shape (n, c).
-
-    Returns:
-        Distinct keys within each row, int64, shape (n, c).
-    """
-    bits = torch.from_numpy(scores + np.float32(0.0)).view(torch.int32)  # + 0.0: minus zero ties with zero
-    ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).to(torch.int64)
-    return (ordered << 32) + torch.arange(scores.shape[1] - 1, -1, -1)
+EDGE_CELLS = 2_000_000
+"""Cells looked at together where lists end among equal scores."""
+PREFIX = 1024
+"""Columns looked at first there."""
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of the k best cells of each row, best first; -1 where fewer are not masked.
+    """Columns of the k best cells of each row, best first, equal ones by column; -1 where fewer are not masked.
 
     Args:
         scores: float32 without NaN, `MASKED` where out of question, shape (n, c).
@@ -40,18 +30,42 @@ def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     width = min(k, c)
     if not width or not n:
         return np.full((n, k), -1)
-    values, at = (part.numpy() for part in torch.topk(torch.from_numpy(scores), width, dim=1))
-    columns = at.astype(np.int64)
-    order = np.lexsort((columns, -values), axis=1)
-    columns = np.take_along_axis(columns, order, 1)
-    tied = np.flatnonzero((scores >= values[:, -1:]).sum(1) > width)  # there the choice at the edge is by column
-    if len(tied):
-        best = torch.topk(sortable(scores[tied]), width, dim=1).values
-        columns[tied] = (c - 1 - (best & 0xFFFFFFFF)).numpy()
-    columns[np.take_along_axis(scores, columns, 1) == MASKED] = -1
+    # one place more than asked for tells whether the choice at the edge is among equals
+    values, found = (part.numpy() for part in torch.topk(torch.from_numpy(scores), min(width + 1, c), dim=1))
+    edge = values[:, width - 1]
+    tied = np.flatnonzero((values[:, -1] == edge) & (edge > MASKED)) if c > width else np.zeros(0, np.int64)
+    values, columns = values[:, :width], found[:, :width].astype(np.int64)
+    for stop in (min(PREFIX, c), c):  # where many are equal, the first of them stand near the beginning
+        short = np.zeros(len(tied), np.bool_)
+        for at in blocks(len(tied), stop, EDGE_CELLS):
+            rows = tied[at]
+            columns[rows], short[at] = _first_of_equals(scores[rows, :stop], values[rows], columns[rows])
+        tied = tied[short]
+    equal = np.flatnonzero((values[:, 1:] == values[:, :-1]).any(1))
+    order = np.lexsort((columns[equal], -values[equal]), axis=1)
+    columns[equal] = np.take_along_axis(columns[equal], order, 1)
+    columns[values == MASKED] = -1
     if k > c:
         columns = np.concatenate([columns, np.full((n, k - c), -1)], axis=1)
     return columns
+
+
+def _first_of_equals(
+    scores: NDArray[np.float32], values: NDArray[np.float32], columns: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The last of `columns` (t, w) chosen anew: the first columns of `scores` (t, s) that equal the edge of `values`.
+
+    Returns:
+        Columns, and which rows found too few among these scores.
+    """
+    edge = values[:, -1:]
+    better = (values > edge).sum(1)
+    row, column = np.nonzero(scores == edge)
+    begin = np.searchsorted(row, np.arange(len(values) + 1))
+    place = np.arange(len(row)) - begin[row] + better[row]
+    keep = place < values.shape[1]
+    columns[row[keep], place[keep]] = column[keep]
+    return columns, np.diff(begin) + better < values.shape[1]
 
 
 def blocks(rows: int, columns: int, cells: int) -> Iterator[slice]:

@@ -9,9 +9,18 @@ from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.network.recommender import NetworkRecommender
 from gnn.protocol.recommender import Fitted, Given
-from gnn.recommenders.counting import OwnRepeats, Popularity
+from gnn.recommenders.als import Als
+from gnn.recommenders.counting import OwnRepeats, Popularity, RecentPopularity
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.itemknn import ItemKNN
+from gnn.recommenders.lightgcn import LightGCN
+from gnn.recommenders.paths import Paths
+from gnn.recommenders.sasrec import SasRec
+from gnn.recommenders.text import Text
+from gnn.recommenders.tifu_knn import TifuKnn
+from gnn.recommenders.transition import Transition
+from gnn.recommenders.up_cf import UpCf
+from gnn.recommenders.userknn import UserKNN
 
 Make = Callable[[GnnConfig, Given | None], Fitted]
 
@@ -31,12 +40,22 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "popularity": Entry("popularity", lambda *_: Popularity()),
+    "recent-popularity": Entry("recent popularity", lambda c, _: RecentPopularity(c.models.recent_popularity)),
     "own-repeats": Entry("own repeats", lambda c, _: OwnRepeats(c.models.own_repeats)),
     "item-knn": Entry("item-kNN", lambda c, _: ItemKNN(c.models.item_knn)),
+    "user-knn": Entry("user-kNN", lambda c, _: UserKNN(c.models.user_knn)),
     "ease": Entry("EASE", lambda c, _: Ease(c.models.ease, c.models.memory_gb)),
     "ease-weighted": Entry(
         "EASE, recency-weighted", lambda c, _: Ease(c.models.ease_weighted, c.models.memory_gb, "ease-weighted")
     ),
+    "als": Entry("ALS", lambda c, _: Als(c.models.als, c.train.seed)),
+    "transition": Entry("transitions", lambda c, _: Transition(c.models.transition)),
+    "tifu-knn": Entry("TIFU-KNN", lambda c, _: TifuKnn(c.models.tifu_knn)),
+    "up-cf": Entry("UP-CF@r", lambda c, _: UpCf(c.models.up_cf)),
+    "text": Entry("text alone", lambda c, given: Text(c.models.text, given)),
+    "paths": Entry("paths of the graph", lambda c, given: Paths(c.models.paths, c.graph, given)),
+    "lightgcn": Entry("LightGCN", lambda c, _: LightGCN(c.models.lightgcn, c.train)),
+    "sasrec": Entry("SASRec", lambda c, _: SasRec(c.models.sasrec, c.train)),
     "network": Entry("graph network", NetworkRecommender),
 }
 NETWORK, FUSED, AUTO = "network", "fused", "auto"

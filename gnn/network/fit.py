@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from gnn.config import TrainConfig
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
+from gnn.network.loop import Limits, TrainingLoop
 from gnn.network.message_graph import MessageGraph
 from gnn.network.objective import Batch, Batches, softmax_loss
 from gnn.protocol.interactions import Interactions
-from ingest.progress import Progress
-
-Validate = Callable[[Views], float]
 
 
-@dataclass
-class FitState:
-    """Everything that changes during training: what a checkpoint holds.
-
-    Attributes:
-        epoch: epochs done.
-        best_epoch: epochs after which validation was best.
-        best: the best validation value.
-        weights: the weights then.
-        losses: mean loss per epoch.
-        validation: validation value per epoch.
-    """
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best: float = -math.inf
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    losses: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
-
-
-class NetworkTrainer:
+class NetworkTrainer(TrainingLoop[Views]):
     """One training run of a network on a history.
 
     Args:
@@ -55,6 +25,9 @@ class NetworkTrainer:
         config: how to train.
     """
 
+    title = "graph network"
+    network: GraphNetwork
+
     def __init__(
         self,
         network: GraphNetwork,
@@ -63,17 +36,19 @@ class NetworkTrainer:
         text: TextFeatures | None,
         config: TrainConfig,
     ) -> None:
-        self.device = choose_device(config)
-        self.precision = choose_precision(config, self.device)
-        self.network, self.config = network.to(self.device), config
+        limits = Limits(config.epochs, config.patience, config.max_seconds)
+        super().__init__(network, limits, config.seed, choose_device(config))
+        self.config, self.precision = config, choose_precision(config, self.device)
         self.graph = graph.to(self.device)
         self.text = text.to(self.device) if text is not None else None
-        self.rng = np.random.default_rng(config.seed)
         self.batches = Batches(history, config, self.rng)
-        self.noise = torch.Generator(self.device).manual_seed(config.seed)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         self.ones = torch.ones(len(history), device=self.device)
-        self.state = FitState()
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return len(self.batches)
 
     def forward(self, batch: Batch) -> Views:
         """Vectors without the batch's held-out pairs in any message, with dropout of edges and base vectors."""
@@ -101,8 +76,7 @@ class NetworkTrainer:
     def run_epoch(self) -> float:
         """One pass over the users; mean loss."""
         self.network.train()
-        total = torch.zeros((), device=self.device)
-        steps = len(self.batches)
+        total, steps = torch.zeros((), device=self.device), self.steps
         for n, batch in enumerate(self.batches):
             warm = min(1.0, (self.state.epoch * steps + n + 1) / steps)
             for group in self.optimizer.param_groups:
@@ -116,76 +90,3 @@ class NetworkTrainer:
         with torch.no_grad():
             views: Views = self.network(self.graph, self.ones, self.text)
         return views
-
-    def fit(self, validate: Validate, progress: Progress, checkpoint: Path | None = None) -> FitState:
-        """Train until validation has not improved for `patience` epochs; the best weights are put back.
-
-        Args:
-            validate: quality of the views, larger is better.
-            progress: shows loss and quality per epoch.
-            checkpoint: file to save to after every epoch and to go on from if it is there.
-        """
-        began = time.monotonic()
-        if checkpoint is not None and checkpoint.exists():
-            self.restore(checkpoint)
-        with progress.station("train the graph network", self.config.epochs, "epochs") as station:
-            station.advance(self.state.epoch)
-            while self._goes_on(began):
-                loss = self.run_epoch()
-                quality = validate(self.views())
-                self._record(loss, quality)
-                station.advance()
-                station.note(f"loss {loss:.4f}, validation NDCG {quality:.4f}, best {self.state.best:.4f}")
-                if checkpoint is not None:
-                    self.save(checkpoint)
-        if self.state.weights:
-            self.network.load_state_dict(self.state.weights)
-        return self.state
-
-    def run(self, epochs: int, progress: Progress) -> None:
-        """Train for `epochs` epochs; nothing is validated."""
-        with progress.station("train the graph network again", epochs, "epochs") as station:
-            for _ in range(epochs):
-                loss = self.run_epoch()
-                self.state.epoch += 1
-                self.state.losses.append(loss)
-                station.advance()
-                station.note(f"loss {loss:.4f}")
-
-    def _goes_on(self, began: float) -> bool:
-        s, c = self.state, self.config
-        late = c.max_seconds > 0 and time.monotonic() - began > c.max_seconds
-        return len(self.batches) > 0 and s.epoch < c.epochs and s.epoch - s.best_epoch < c.patience and not late
-
-    def _record(self, loss: float, quality: float) -> None:
-        s = self.state
-        s.epoch += 1
-        s.losses.append(loss)
-        s.validation.append(quality)
-        if quality > s.best:
-            s.best, s.best_epoch = quality, s.epoch
-            s.weights = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-
-    def save(self, path: Path) -> None:
-        """Write all that training needs to go on, whole or not at all."""
-        scratch = path.with_suffix(".part")
-        torch.save(
-            {
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "rng": self.rng.bit_generator.state,
-                "noise": self.noise.get_state(),
-                "state": vars(self.state),
-            },
-            scratch,
-        )
-        scratch.replace(path)
-
-    def restore(self, path: Path) -> None:
-        """Go on from a file written by `save`."""
-        saved = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.rng.bit_generator.state = saved["rng"]
-        self.noise.set_state(saved["noise"].cpu())
-        self.state = FitState(**saved["state"])

@@ -37,7 +37,8 @@ class NetworkRecommender(NetworkScores):
 
     def __init__(self, config: GnnConfig, given: Given | None = None) -> None:
         self.config, self.given = config, given
-        self.text = TextFeatures.of(given.vectors) if given is not None and given.vectors is not None else None
+        vectors = given.vectors if given is not None and config.graph.use_text else None
+        self.text = TextFeatures.of(vectors) if vectors is not None else None
         self.weights: dict[str, torch.Tensor] = {}
 
     def fit(self, history: Interactions, work: Work = QUIET) -> None:

@@ -27,3 +27,9 @@ def input_matrix(histories: Interactions, weighting: Weighting, side: SideWeight
         if weight and part is not None:
             total = total + part.matrix(np.log1p(part.counts) * np.float32(weight))
     return sp.csr_matrix(total)
+
+
+def without_each(user: Interactions, pairs: NDArray[np.int64]) -> Interactions:
+    """Of one user's m pairs: len(pairs) users, the j-th without the pair `pairs[j]`."""
+    copies = user.take(np.zeros(len(pairs), np.int64))
+    return copies.where((np.arange(len(user)) != pairs[:, None]).ravel())

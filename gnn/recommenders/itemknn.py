@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from gnn.models_config import ItemKnnConfig
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Items, Work
 from gnn.recommenders.inputs import input_matrix, pair_weights
+from gnn.recommenders.nearest import best_of_rows, row_blocks
 
 
 class ItemKNN(Fitted):
@@ -39,9 +39,7 @@ class ItemKNN(Fitted):
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(0)).ravel()).astype(np.float32)
         lengths = np.diff(matrix.indptr)
         cost = np.asarray(by_item @ lengths.astype(np.float32)).ravel()  # products of a row, before they are summed
-        bounds = np.searchsorted(np.cumsum(cost), np.arange(1, cost.sum() / 2e7 + 1) * 2e7)
-        edges = np.unique(np.concatenate([[0], bounds, [history.n_items]]))
-        parts = [self._nearest(by_item[start:end] @ matrix, start, norms) for start, end in itertools.pairwise(edges)]
+        parts = [self._nearest(by_item[start:end] @ matrix, start, norms) for start, end in row_blocks(cost)]
         self.neighbour_matrix = sp.vstack(parts, format="csr") if parts else matrix[:0]
 
     def _nearest(self, together: sp.csr_matrix, start: int, norms: NDArray[np.float32]) -> sp.csr_matrix:
@@ -50,7 +48,7 @@ class ItemKNN(Fitted):
         rows = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
         cosine = together.data / (norms[rows + start] * norms[together.indices] + np.float32(self.config.shrink))
         cosine[together.indices == rows + start] = 0
-        keep = _best(together.indptr, cosine, self.config.neighbours)
+        keep = best_of_rows(together.indptr, cosine, self.config.neighbours)
         return sp.csr_matrix((cosine[keep], (rows[keep], together.indices[keep])), shape=together.shape)
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
@@ -76,17 +74,3 @@ class ItemKNN(Fitted):
         self.history, self.facts = history, facts
         arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
         self.neighbour_matrix = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
-
-
-def _best(indptr: NDArray[np.int32], values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Positions of the k largest positive values of each row, ties by position."""
-    # one integer per value that orders by value, then by position: positive floats order like their bits
-    keys = (values.view(np.int32).astype(np.int64) << 32) - np.arange(len(values))
-    keep = []
-    for first, last in itertools.pairwise(indptr.tolist()):
-        if last - first > k:
-            keep.append(first + np.argpartition(keys[first:last], -k)[-k:])
-        else:
-            keep.append(np.arange(first, last))
-    at = np.concatenate(keep) if keep else np.zeros(0, np.int64)
-    return np.asarray(at[values[at] > 0])

@@ -63,7 +63,6 @@ def fill(
     left = exposure.left()
     for place in range(k):
         rules.take(columns, out[:, place])
-    np.subtract.at(left, out[out >= 0], 1)
     for place in range(k):
         value = rules.value()
         value[pool.pins[:, place] >= 0] = -np.inf

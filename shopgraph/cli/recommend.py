@@ -44,9 +44,9 @@ def command(
         Literal["exclude", "include"], typer.Option("--repeats", help="Whether the list may hold what the user had.")
     ] = "exclude",
     candidates: Annotated[str, typer.Option("--candidates", help="all, cold, or a file of product ids.")] = "all",
-    rerank: Annotated[
-        bool, typer.Option("--rerank/--no-rerank", help="Apply [rerank] of the settings, or keep the model's order.")
-    ] = True,
+    no_rerank: Annotated[
+        bool, typer.Option("--no-rerank", help="Keep the model's own order: the settings' rules are left aside.")
+    ] = False,
     at: Annotated[
         datetime | None, typer.Option("--at", help="Time at which the products must be available; default now.")
     ] = None,
@@ -68,7 +68,7 @@ def command(
     wanted = _asked(users) if user is None else [user]
     rules = load_settings(place).gnn.rerank
     snapshot = current_snapshot(place, store, console.progress())
-    model = with_rules(load_model(place, snapshot), rules if rerank else None, at)
+    model = with_rules(load_model(place, snapshot), None if no_rerank else rules, at)
     if out is None:
         rows = one_user(model, snapshot, str(user), k, repeats, chosen)
         if json_output:

@@ -39,6 +39,7 @@ class Panel:
         title: what the panel shows.
         axis: what the horizontal axis counts.
         percent: whether that is a share.
+        falls: whether less of it is better; then the axis runs from right to left.
     """
 
     rule: str
@@ -46,6 +47,7 @@ class Panel:
     title: str
     axis: str
     percent: bool = True
+    falls: bool = False
 
 
 PANELS = (
@@ -54,8 +56,9 @@ PANELS = (
         "calibration",
         "divergence",
         "calibration: the shopper's own mix of categories",
-        "distance of the list's mix from the history's: KL divergence in nats (left is closer)",
+        "distance of the list's mix from the history's: KL divergence in nats",
         percent=False,
+        falls=True,
     ),
     Panel(
         "exposure", "coverage", "exposure_cap: more products get a chance", "coverage: products that stand in any list"
@@ -64,8 +67,9 @@ PANELS = (
         "exposure",
         "gini",
         "exposure_cap: places shared more evenly",
-        "Gini index of the products' numbers of places (left is more even)",
+        "Gini index of the products' numbers of places: 0 would be even",
         percent=False,
+        falls=True,
     ),
 )
 UNLIKE = {"category": "of different categories", "brand": "of different brands", "vectors": "far apart (1 - cosine)"}
@@ -155,7 +159,7 @@ def draw(report: dict[str, Any], out: Path) -> None:
     task = "products never bought before" if report["task"] == "new-product" else "the next purchases"
     figure.suptitle(
         f"What each rule costs and brings: lists of {report['k']}, {task}, {report['users']:,} validation users\n"
-        "numbers: strength of the rule; band: 95 % interval of the change; ring: the setting",
+        "right: more of what the rule is for; numbers: its strength; ring: the setting; band: 95 % interval",
         fontsize=11,
     )
     try:
@@ -183,6 +187,8 @@ def _draw_panel(axes: Axes, panel: Panel, report: dict[str, Any]) -> None:
     axes.set_ylabel(f"change of NDCG@{report['k']} (%)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.08, y=0.12)
+    if panel.falls:
+        axes.invert_xaxis()
 
 
 def _name(rule: str, strength: float) -> str:

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from bench.data import tmall
+from bench.data.contract_folder import write_tables
 from ingest.quality import QualityReport
 
 pytestmark = pytest.mark.benchmark_data
+REAL = pytest.mark.benchmark_data
 Clean = Callable[[Path, str], pd.DataFrame]
 
 
@@ -29,6 +31,7 @@ def events(shoppers: Path, clean: Clean) -> pd.DataFrame:
     return clean(shoppers, "events")[["user_id", "product_id", "event", "split"]]
 
 
+@REAL
 def test_events_are_as_many_as_published(events: pd.DataFrame) -> None:
     assert events.groupby(["event", "split"]).size().to_dict() == {
         ("view", "train"): 858_505,
@@ -38,18 +41,22 @@ def test_events_are_as_many_as_published(events: pd.DataFrame) -> None:
     }
 
 
+@REAL
 def test_test_purchases_are_told_by_whether_they_were_viewed(shoppers: Path, events: pd.DataFrame) -> None:
     groups = tmall.groups(shoppers)
     assert groups["group"].value_counts().to_dict() == {tmall.VIEWED: 12_315, tmall.UNSEEN: 15_449 - 12_315}
     assert groups["user_id"].nunique() == 15_449
-    pairs = {kind: set(zip(part["user_id"], part["product_id"], strict=True)) for kind, part in events.groupby("event")}
-    test = events[events["split"] == "test"]
-    asked = dict(zip(test["user_id"], test["product_id"], strict=True))
-    viewed = {user for user, product in asked.items() if (user, product) in pairs["view"]}
+    product = events["product_id"].factorize()[0]
+    pair = events["user_id"].astype(int).to_numpy() * 20_000 + product
+    test = (events["split"] == "test").to_numpy()
+    known = {kind: set(pair[(events["event"] == kind).to_numpy() & ~test].tolist()) for kind in ("view", "cart")}
+    asked = dict(zip(events["user_id"][test], pair[test].tolist(), strict=True))
+    viewed = {user for user, key in asked.items() if key in known["view"]}
     assert viewed == set(groups.loc[groups["group"] == tmall.VIEWED, "user_id"])
-    assert sum((user, product) in pairs["cart"] for user, product in asked.items()) == 3_024
+    assert sum(key in known["cart"] for key in asked.values()) == 3_024
 
 
+@REAL
 def test_raw_numbers_betray_the_test_purchase_and_written_ids_do_not(
     shared: Path, lines: Callable[..., Iterator[list[str]]], events: pd.DataFrame
 ) -> None:
@@ -66,3 +73,18 @@ def test_raw_numbers_betray_the_test_purchase_and_written_ids_do_not(
     bought = events[events["event"] == "purchase"]
     written = bought["user_id"].astype(int).groupby(bought["product_id"]).min().sort_index()
     assert 0.45 < (written.diff().dropna() >= 0).mean() < 0.55
+
+
+def test_viewed_products_come_by_their_purchasers(tmp_path: Path) -> None:
+    rows = [("u1", p, "view", "train") for p in "abcd"] + [
+        ("u1", "a", "view", "train"),
+        ("u1", "b", "purchase", "train"),
+    ]
+    rows += [(u, "c", "purchase", "train") for u in ("u2", "u3")] + [("u2", "d", "purchase", "train")]
+    rows += [("u3", "a", "purchase", "test"), ("u3", "a", "view", "train"), ("u4", "d", "cart", "train")]
+    table = pd.DataFrame(rows, columns=["user_id", "product_id", "event", "split"])
+    write_tables(tmp_path / "contract", {"events": table})
+    lists = tmall.viewed_best_sellers(tmp_path / "contract")
+    found = lists[["user_id", "rank", "product_id", "score"]].to_records(index=False).tolist()
+    assert found == [("u1", 1, "c", 2.0), ("u1", 2, "d", 1.0), ("u1", 3, "a", 0.0), ("u3", 1, "a", 0.0)]
+    assert tmall.viewed_best_sellers(tmp_path / "contract", 1)["product_id"].tolist() == ["c", "a"]

@@ -15,11 +15,13 @@ from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures, Views
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
-from gnn.network.recommender import make_network
+from gnn.network.recommender import NetworkRecommender, make_network
 from gnn.network.scores import NetworkScores
 from gnn.protocol.events import read_events
 from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import Given
 from gnn.protocol.splits import split_events
+from ingest.config_dict import from_dict
 from ingest.progress import SilentProgress
 from kg.snapshot import IdMap, NodeTable, Snapshot
 
@@ -211,3 +213,9 @@ def test_model_width_is_a_setting(shop: Snapshot) -> None:
     views = make_network(graph, history, None, config).whole(graph, None)
     assert views.users.shape == (60, 10)
     assert views.items.shape == (80, 10)
+
+
+def test_text_is_left_out_where_the_settings_say_so(shop: Snapshot, text: NDArray[np.float32]) -> None:
+    config = from_dict(GnnConfig, {"graph": {"use_text": False}}, "test")
+    assert NetworkRecommender(config, Given(shop, text)).text is None
+    assert NetworkRecommender(GnnConfig(), Given(shop, text)).text is not None

@@ -229,6 +229,19 @@ def test_a_pin_counts_in_the_caps_and_closes_a_gap_before_it() -> None:
     assert pinned.tolist() == [[2, 3, -1], [0, 2, -1]]  # the second user may not have it
 
 
+def test_a_pin_that_a_user_may_not_have_changes_nothing_for_them(interactions: Histories) -> None:
+    traits = some_traits(3)
+    scores = np.random.default_rng(3).normal(size=(6, ITEMS)).astype(np.float32)
+    scores[::2, 4] = MASKED
+    histories = interactions({u: [u, u + 9, u + 20] for u in range(6)}, 6, ITEMS)
+    config = RerankConfig(mmr=0.5, calibration=0.3, per_brand=2, per_category=2)
+    with_pin, without = (
+        Reranker(config, traits, np.arange(ITEMS), 6, pins).lists(scores, histories, 8) for pins in ({1: 4}, {})
+    )
+    assert np.array_equal(with_pin[::2], without[::2])
+    assert (with_pin[1::2, 1] == 4).all()
+
+
 def test_a_wider_pool_is_taken_where_the_first_cannot_fill_the_list() -> None:
     brand = np.array([0] * 25 + [1, 2, 3, 4, 5])
     traits = Traits(np.arange(ITEMS), brand, np.full(ITEMS, -1), np.zeros(ITEMS, np.int64))

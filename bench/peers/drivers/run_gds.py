@@ -2,11 +2,11 @@
 
 import os
 from itertools import product
-from pathlib import Path
 
 import exchange
 import neo4j
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 BATCH = 20_000
@@ -44,7 +44,7 @@ class Shop:
         self.ask("CREATE INDEX IF NOT EXISTS FOR (n:Node) ON (n.row)")
         self.ask("CALL db.awaitIndexes()")
         pairs = events[["user", "product"]].to_numpy().tolist()
-        took = "MATCH (a:User {row: a}) MATCH (b:Node {row: b}) CREATE (a)-[:TOOK]->(b)"
+        took = "MATCH (x:User {row: a}) MATCH (y:Node {row: b}) CREATE (x)-[:TOOK]->(y)"
         self.fill(took, pairs, "r[0] AS a, r[1] AS b")
         links = [[row[h], row[t]] for h, t in zip(data.kg["head"], data.kg["tail"], strict=True)]
         self.fill(took.replace("User", "Node").replace("TOOK", "LINK"), links, "r[0] AS a, r[1] AS b")
@@ -91,7 +91,9 @@ def similarity(shop, setting, seed):  # noqa: ARG001 - nothing is drawn
     """Function of user numbers: sum of the Jaccard similarities of a product with those of the user."""
     if not shop.ask("RETURN gds.graph.exists('shop')")[0][0]:
         shop.project(["User", "Product"], {"TOOK": {"orientation": "REVERSE"}})
-    text = "CALL gds.nodeSimilarity.stream('shop', $given) YIELD node1, node2, similarity RETURN node1, node2, similarity"
+    text = (
+        "CALL gds.nodeSimilarity.stream('shop', $given) YIELD node1, node2, similarity RETURN node1, node2, similarity"
+    )
     rows = np.array(shop.ask(text, given={**setting, "similarityMetric": "JACCARD", "concurrency": 1}))
     row = np.full(int(max(p.max() for p in shop.places.values())) + 1, -1)
     row[shop.places["Product"]] = np.arange(len(shop.places["Product"]))
@@ -145,6 +147,7 @@ def _by_user(data):
 
 
 def main():
+    """The command."""
     args = exchange.arguments()
     clock = exchange.Clock(args.minutes)
     data = exchange.read(args.data)
@@ -160,7 +163,7 @@ def main():
         clock.mark("choose")
         if known == "all":
             shop.ask("CALL gds.graph.drop('shop')")
-            shop = Shop(session, data, exchange.pd.concat([data.train, data.valid]))
+            shop = Shop(session, data, pd.concat([data.train, data.valid]))
         shop.histories = data.histories()
         scores = make(shop, setting, args.seed)
         clock.mark("train")
@@ -169,7 +172,7 @@ def main():
         server = session.run("CALL dbms.components() YIELD versions RETURN versions[0]").single()[0]
     exchange.write_report(
         args.report,
-        seconds=clock.seconds,
+        clock,
         versions={"gds": version, "neo4j": server},
         settings={"events": known, **setting},
         tried=tried,

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import atomic
 import exchange
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from scipy import sparse
 
 SEQUENTIAL = {"SASRec"}
 KNOWLEDGE = {"KGAT"}
-NAME = "split"
 
 
 class TimeUp(Exception):  # noqa: N818 - no error
@@ -27,7 +27,7 @@ class KGAT(kgat.KGAT):
 
     def __init__(self, config, dataset):
         whole = dataset.ckg_graph
-        dataset.ckg_graph = lambda form="coo", value_field=None: whole("coo", value_field)
+        dataset.ckg_graph = lambda form="coo", value_field=None: whole("coo", value_field)  # noqa: ARG005
         super().__init__(config, dataset)
 
     def init_graph(self):
@@ -44,55 +44,6 @@ class KGAT(kgat.KGAT):
         coo = total.tocoo()
         places = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
         return torch.sparse_coo_tensor(places, torch.from_numpy(coo.data).float(), self.matrix_size).to(self.device)
-
-
-def write_atomic(data, folder, model, longest):
-    """Write the split in RecBole's own format; ids are the numbers of `data`, so that none holds a separator."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "valid"):
-        frame = getattr(data, part)
-        if model in SEQUENTIAL:
-            rows = prefixes(data, part, longest)
-            frame = ["user_id:token\titem_id_list:token_seq\titem_id:token", *rows]
-        else:
-            pairs = zip(frame["user"], frame["product"], strict=True)
-            frame = ["user_id:token\titem_id:token", *(f"u{u}\ti{i}" for u, i in pairs)]
-        (folder / f"{NAME}.{part}.inter").write_text("\n".join(frame) + "\n")
-    if model in KNOWLEDGE:
-        write_graph(data, folder)
-
-
-def prefixes(data, part, longest):
-    """A line per pair of `part` that has earlier pairs: the user, those (the last `longest`), the product."""
-    histories = data.histories()
-    first = data.train.groupby("user").size().reindex(range(len(data.users)), fill_value=0).to_numpy()
-    for user, items in enumerate(histories):
-        # positions of valid follow those of train
-        places = range(1, first[user]) if part == "train" else range(max(first[user], 1), len(items))
-        for at in places:
-            before = " ".join(f"i{i}" for i in items[max(0, at - longest) : at])
-            yield f"u{user}\t{before}\ti{items[at]}"
-
-
-def write_graph(data, folder):
-    """Triples, and the link of products to entities; a product without triples gets one, else RecBole drops it."""
-    row = {name: number for number, name in enumerate(data.products)}
-    names = {}
-
-    def entity(name):
-        return f"p{row[name]}" if name in row else f"e{names.setdefault(name, len(names))}"
-
-    relation = {name: f"r{n}" for n, name in enumerate(data.kg["relation"].unique())}
-    lines = [
-        f"{entity(h)}\t{relation[r]}\t{entity(t)}"
-        for h, r, t in zip(data.kg["head"], data.kg["relation"], data.kg["tail"], strict=True)
-    ]
-    there = set(data.kg["head"]) | set(data.kg["tail"])
-    lines += [f"p{n}\tin_catalogue\tcatalogue" for n, name in enumerate(data.products) if name not in there]
-    head = "head_id:token\trelation_id:token\ttail_id:token"
-    (folder / f"{NAME}.kg").write_text("\n".join([head, *lines]) + "\n")
-    links = [f"i{n}\tp{n}" for n in range(len(data.products))]
-    (folder / f"{NAME}.link").write_text("\n".join(["item_id:token\tentity_id:token", *links]) + "\n")
 
 
 def configure(args, work):
@@ -112,12 +63,16 @@ def configure(args, work):
         "show_progress": False,
         "state": "WARNING",
     }
+    if args.model not in SEQUENTIAL:
+        # in scores, not users: its default asks for one user at a time
+        given["eval_batch_size"] = 2_000_000
     if args.model in SEQUENTIAL:
         given["load_col"] = {"inter": ["user_id", "item_id_list", "item_id"]}
         given |= {"alias_of_item_id": ["item_id_list"], "train_neg_sample_args": None}
+        given["eval_args"]["order"] = "TO"
     if args.model in KNOWLEDGE:
         given["load_col"] |= {"kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}
-    return Config(model=args.model, dataset=NAME, config_dict=given | args.settings)
+    return Config(model=args.model, dataset=atomic.NAME, config_dict=given | args.settings)
 
 
 def scorer(model, dataset, data):
@@ -149,34 +104,46 @@ def scorer(model, dataset, data):
     return scores
 
 
-def main():
-    args = exchange.arguments()
-    clock = exchange.Clock(args.minutes)
-    work = Path(args.work)
-    data = exchange.read(args.data)
-    config = configure(args, work)
-    write_atomic(data, work / NAME, args.model, config["MAX_ITEM_LIST_LENGTH"])
-    init_seed(args.seed, config["reproducibility"])
-    logging.disable(logging.INFO)
-    dataset = create_dataset(config)
-    train, valid, _ = data_preparation(config, dataset)
-    init_seed(args.seed, config["reproducibility"])
-    model = (KGAT if args.model == "KGAT" else get_model(args.model))(config, train.dataset)
-    trainer = get_trainer(config["MODEL_TYPE"], args.model)(config, model)
-    clock.mark("prepare")
+def train(trainer, parts, clock, config):
+    """Train until validation no longer rises, the last epoch, or the time is spent; says what and the scores."""
     seen = []
 
-    def after_epoch(epoch, score):
+    def after_validation(epoch, score):
         seen.append(float(score))
         print(epoch, round(float(score), 5), flush=True)
         if clock.spent():
             raise TimeUp
 
     try:
-        trainer.fit(train, valid, verbose=False, saved=True, callback_fn=after_epoch)
-        ended = "validation no longer rose" if len(seen) * config["eval_step"] < config["epochs"] else "last epoch"
+        trainer.fit(*parts, verbose=False, saved=True, callback_fn=after_validation)
     except TimeUp:
-        ended = "time limit"
+        return "time limit", seen
+    whole = len(seen) >= config["epochs"] // config["eval_step"]
+    return "last epoch" if whole else "validation no longer rose", seen
+
+
+def main():
+    """The command."""
+    args = exchange.arguments()
+    clock = exchange.Clock(args.minutes)
+    work = Path(args.work)
+    data = exchange.read(args.data)
+    config = configure(args, work)
+    if args.model in SEQUENTIAL:
+        atomic.write_prefixes(data, work, config["MAX_ITEM_LIST_LENGTH"])
+    else:
+        atomic.write_pairs(data, work)
+    if args.model in KNOWLEDGE:
+        atomic.write_graph(data, work)
+    init_seed(args.seed, config["reproducibility"])
+    logging.disable(logging.INFO)
+    dataset = create_dataset(config)
+    *parts, _ = data_preparation(config, dataset)
+    init_seed(args.seed, config["reproducibility"])
+    model = (KGAT if args.model == "KGAT" else get_model(args.model))(config, parts[0]._dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], args.model)(config, model)
+    clock.mark("prepare")
+    ended, seen = train(trainer, parts, clock, config)
     clock.mark("train")
     saved = torch.load(trainer.saved_model_file, weights_only=False)
     model.load_state_dict(saved["state_dict"])
@@ -187,7 +154,7 @@ def main():
     settings = {k: v for k, v in config.final_config_dict.items() if isinstance(v, int | float | str | list | dict)}
     exchange.write_report(
         args.report,
-        seconds=clock.seconds,
+        clock,
         versions=exchange.versions("recbole", "torch", "numpy", "scipy", "pandas"),
         settings={k: v for k, v in settings.items() if k not in ("data_path", "checkpoint_dir")},
         ended=ended,

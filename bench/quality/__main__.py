@@ -1,0 +1,74 @@
+"""The scoreboard: train what is missing, write docs/quality.md: python -m bench.quality."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.data.source import ROOT
+from bench.quality.assemble import Kept, kept_cells, section
+from bench.quality.cells import Cell, code_digest, load
+from bench.quality.datasets import CACHE, DATA, Prepared, prepare, standing
+from bench.quality.one_cell import measure_apart
+from bench.quality.page import Section, page
+from bench.quality.peers import peers
+from bench.quality.protocols import PROTOCOLS, Protocol
+from bench.quality.scoreboard import Plan, fill
+from gnn.model.catalogue import AUTO, CATALOGUE, FUSED
+from shopgraph.cli import console
+from shopgraph.workspace import write_whole
+
+MODELS = (*CATALOGUE, FUSED, AUTO)
+PAGE = ROOT / "docs" / "quality.md"
+
+
+def sections(cache: Path, models: Sequence[str], seeds: int, code: str) -> list[Section]:
+    """Every protocol's section, from what is in the cache."""
+    out = []
+    for protocol in PROTOCOLS.values():
+        data = standing(DATA[protocol.data], cache)
+        cells: list[Kept] = []
+        if data is not None:
+            cells = kept_cells(protocol, data, models, seeds, cache / "cells", code)
+            for _, stem in peers(protocol, data, cache, code):
+                record = load(stem)
+                cells += [Kept(stem, record, current=True, peer=True)] if record else []
+        out.append(section(protocol, data, models, cells))
+    return out
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    parser.add_argument("--data", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), metavar="NAME",
+                        help=f"protocols: {', '.join(PROTOCOLS)}")  # fmt: skip
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME",
+                        help=f"models: {', '.join(MODELS)}")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3, help="for models that depend on one (default 3)")
+    parser.add_argument("--budget", type=int, default=0, help="most new cells; 0: any number")
+    parser.add_argument("--minutes", type=float, default=0.0, help="begin no cell after so many; 0: no limit")
+    parser.add_argument("--retry", action="store_true", help="try again what failed")
+    parser.add_argument("--page-only", action="store_true", help="train nothing, write the page")
+    args = parser.parse_args()
+    code = code_digest()
+    chosen = [PROTOCOLS[name] for name in args.data]
+    plan = Plan(chosen, args.model, args.seeds, CACHE / "cells", code, args.minutes, args.budget, args.retry)
+    try:
+        if not args.page_only:
+            fill(plan, _prepared, _measured, console.say)
+    finally:
+        write_whole(PAGE, page(sections(CACHE, MODELS, args.seeds, code)))
+    console.say(f"written to {PAGE.relative_to(ROOT)}")
+
+
+def _prepared(protocol: Protocol) -> Prepared:
+    return prepare(DATA[protocol.data], console.progress())
+
+
+def _measured(cell: Cell, stem: Path) -> dict[str, object]:
+    return measure_apart(cell, stem, CACHE)
+
+
+if __name__ == "__main__":
+    main()

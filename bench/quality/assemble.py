@@ -1,0 +1,190 @@
+"""From the cells on disk to the sections of the page; nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.quality.cells import Cell, per_user
+from bench.quality.datasets import Prepared
+from bench.quality.figures import Measured, rows
+from bench.quality.page import Section, Table
+from bench.quality.protocols import Protocol, hindrance, seeds_of
+
+TASKS = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
+NOT_YET = "not measured yet"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cell as it lies on disk.
+
+    Attributes:
+        stem: its files without suffix.
+        record: what it says.
+        current: whether the code is still that of the measurement.
+        peer: whether another tool made the lists.
+    """
+
+    stem: Path
+    record: Mapping[str, Any]
+    current: bool
+    peer: bool = False
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.record["model"])
+
+    def cost(self, key: str) -> float | None:
+        """Seconds or MiB of training, None where nobody has said."""
+        value: float | None = (self.record["training"] if self.peer else self.record)[key]
+        return value
+
+    def frame(self, task: str, alone: bool) -> Any:
+        """Metrics of every user."""
+        return per_user(self.stem, task, "recs" if self.peer else self.model, alone=alone)
+
+
+def kept_cells(
+    protocol: Protocol, data: Prepared, models: Sequence[str], seeds: int, folder: Path, code: str
+) -> list[Kept]:
+    """The cells of a protocol that still hold, one per model and seed.
+
+    A cell holds while graph, text vectors, cold products and the protocol's settings are what they were. One of
+    another code, or of other defaults, is taken where there is none of the present one: the newest.
+    """
+    records = [
+        (path.with_name(path.name.removesuffix(".json")), json.loads(path.read_text()))
+        for path in sorted((folder / protocol.name).glob("*.json"))
+    ]
+    found = []
+    for model in models:
+        for seed in seeds_of(model, seeds):
+            now = Cell(protocol, model, seed, data, code)
+            holding = [
+                Kept(stem, record, record["inputs"] == json.loads(json.dumps(now.inputs)))
+                for stem, record in records
+                if (record["model"], record["seed"]) == (model, seed) and _holds(record, now)
+            ]
+            if holding:
+                found.append(max(holding, key=lambda one: (one.current, one.record["date"], one.stem.name)))
+    return found
+
+
+def _holds(record: Mapping[str, Any], now: Cell) -> bool:
+    same = ("snapshot", "vectors", "cold")
+    settings = json.loads(json.dumps(now.protocol.settings))
+    return record["settings"] == settings and all(record["inputs"][key] == now.inputs[key] for key in same)
+
+
+def section(protocol: Protocol, data: Prepared | None, models: Sequence[str], cells: Sequence[Kept]) -> Section:
+    """A protocol's section from its cells.
+
+    Args:
+        protocol: which one.
+        data: its data, None where it has not been built.
+        models: what the tables list, in order.
+        cells: what has been measured, peers included.
+    """
+    tables = []
+    for alone in (False, True):
+        part = "alone" if alone else "tasks"
+        names = dict.fromkeys(name for cell in cells for name in cell.record.get(part, {}))
+        tables += [_table(protocol, data, models, cells, name, alone) for name in names]
+    if not tables:
+        reasons = {model: hindrance(model, protocol) or NOT_YET for model in models}
+        reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
+        tables = [Table("", protocol.metrics, [], reasons)]
+    return Section(protocol.name, protocol.about, tables, protocol.published, _measured_on(cells))
+
+
+def _table(
+    protocol: Protocol,
+    data: Prepared | None,
+    models: Sequence[str],
+    cells: Sequence[Kept],
+    task: str,
+    alone: bool,
+) -> Table:
+    part = "alone" if alone else "tasks"
+    names = [*models, *dict.fromkeys(cell.model for cell in cells if cell.peer)]
+    measured, missing = [], {}
+    for name in names:
+        mine = [cell for cell in cells if cell.model == name]
+        done = [cell for cell in mine if _answered(cell.record.get(part, {}).get(task, {}))]
+        if done:
+            measured.append(_measured(name, done, task, alone))
+        else:
+            missing[name] = _reason(name, protocol, mine)
+    groups = data.groups if data is not None and not alone else None
+    some = next((c.record[part][task] for c in cells if task in c.record.get(part, {})), None)
+    return Table(
+        _title(task, alone),
+        protocol.metrics,
+        rows(measured, protocol.metrics, groups, () if alone else protocol.slices),
+        missing,
+        _facts(some) if some else "",
+        () if alone else protocol.slices,
+    )
+
+
+def _measured(name: str, done: Sequence[Kept], task: str, alone: bool) -> Measured:
+    part = "alone" if alone else "tasks"
+    values = [cell.record["validation"].get(task) for cell in done]
+    return Measured(
+        name,
+        [cell.frame(task, alone) for cell in done],
+        [float(value) for value in values if value is not None],
+        _known(cell.cost("seconds") for cell in done),
+        _known(cell.cost("peak_mib") for cell in done),
+        [cell.record[part][task]["slices"] for cell in done],
+        all(cell.current for cell in done),
+        done[0].peer,
+    )
+
+
+def _answered(task: Mapping[str, Any]) -> bool:
+    """Whether a task's report has figures: there are users, and the model says something about them."""
+    return bool(task.get("users")) and "metrics" in task
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [float(value) for value in values if value is not None]
+
+
+def _reason(name: str, protocol: Protocol, mine: Iterable[Kept]) -> str:
+    failed = [str(cell.record["reason"]) for cell in mine if cell.record["status"] == "failed"]
+    silent = ["it says nothing about this question"] if any(cell.record["status"] == "done" for cell in mine) else []
+    return next(iter([*failed, *silent]), hindrance(name, protocol) or NOT_YET)
+
+
+def _title(task: str, alone: bool) -> str:
+    return f"{TASKS.get(task, task)}{', cold products alone' if alone else ''}"
+
+
+def _facts(task: Mapping[str, Any]) -> str:
+    cold = f" ({task['cold_users']:,} more have no history)" if task["cold_users"] else ""
+    return (
+        f"{task['users']:,} users are asked{cold}, {task['candidates']:,} candidates, "
+        f"{task['relevant']:,} relevant products."
+    )
+
+
+def _measured_on(cells: Sequence[Kept]) -> list[str]:
+    """A line per machine, with the days."""
+    days: dict[str, set[str]] = {}
+    for cell in cells:
+        if not cell.peer:
+            m = cell.record["machine"]
+            device = f", {m['gpu']}" if m["gpu"] else ""
+            line = f"{m['cores']} cores of {m['processor']}, {m['memory_gib']} GiB{device}, torch {m['torch']}"
+            days.setdefault(line, set()).add(str(cell.record["date"]))
+    return [f"{line}, {_span(sorted(found))}" for line, found in sorted(days.items())]
+
+
+def _span(days: Sequence[str]) -> str:
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -1,0 +1,179 @@
+"""One cell of the scoreboard: a model with a seed on a protocol, trained and evaluated once, kept by its inputs.
+
+A cell is `cells/PROTOCOL/MODEL-SEED-KEY.json`; beside it stand `….parquet` with the metrics of every user, and
+`….cold.parquet` where the cold products were ranked alone. The key is a hash of everything that the figures depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bench.data.source import ROOT
+from bench.quality.datasets import Prepared, source_digest
+from bench.quality.protocols import Protocol
+from gnn.config import GnnConfig
+from ingest.config_dict import from_dict, to_dict
+from ingest.progress import Progress, SilentProgress
+from kg.snapshot import NodeTable, Snapshot
+from shopgraph.workspace import write_whole
+
+ALONE = "cold products alone"
+"""The second question of a protocol with cold products."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is to be measured.
+
+    Attributes:
+        protocol: data and question.
+        model: a name of the catalogue, or fused or auto.
+        seed: of training.
+        data: the protocol's data.
+        code: digest of the model room's code.
+    """
+
+    protocol: Protocol
+    model: str
+    seed: int
+    data: Prepared
+    code: str
+
+    @property
+    def config(self) -> GnnConfig:
+        """The settings, where no other recommender is reported beside the model."""
+        settings = dict(self.protocol.settings)
+        settings["train"] = {**settings.get("train", {}), "seed": self.seed}
+        settings["eval"] = {**settings.get("eval", {}), "baselines": []}
+        return from_dict(GnnConfig, settings, f"protocol {self.protocol.name}")
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What the figures depend on; JSON-able."""
+        return {
+            "snapshot": self.data.snapshot.fingerprint,
+            "vectors": self.data.vectors_digest,
+            "config": to_dict(self.config),
+            "cold": None if self.data.cold is None else hashlib.sha256(self.data.cold.tobytes()).hexdigest()[:16],
+            "model": self.model,
+            "seed": self.seed,
+            "code": self.code,
+        }
+
+    def stem(self, folder: Path) -> Path:
+        """The cell's files without their suffix, below the folder of all cells."""
+        key = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()[:16]
+        return folder / self.protocol.name / f"{self.model}-{self.seed}-{key}"
+
+
+def code_digest() -> str:
+    """A hash of the model room's code: what it says of a model may change with any of it."""
+    return source_digest(ROOT / "gnn")
+
+
+def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """Train and evaluate; the only place that calls the model room.
+
+    A training that was interrupted goes on from its checkpoint.
+
+    Args:
+        cell: what to measure.
+        stem: the cell's files without suffix; the per-user tables are written here.
+        progress: where work reports.
+
+    Returns:
+        JSON-able: `tasks` as `gnn.evaluation` reports them, their one recommender taken out, `alone` the same with the
+        cold products for candidates, `validation` NDCG per task, `seconds` of training, `split`, `facts`.
+
+    Raises:
+        ShopgraphError: the model cannot be trained on this data.
+    """
+    from gnn.evaluation.evaluate import evaluate
+    from gnn.model.training import train
+
+    progress = progress or SilentProgress()
+    data, work = cell.data, stem.with_name(f".{stem.name}")
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    bundle = work / "eval"
+    trained = train(data.snapshot, data.vectors, cell.config, bundle, progress, model=cell.model, resume=True)
+    found = evaluate(bundle, data.snapshot, data.vectors, progress, per_user=with_suffix(stem, ".parquet"))
+    record = {
+        "validation": {task: said["ndcg"].get(cell.model) for task, said in trained["validation"].items()},
+        "seconds": trained["seconds"],
+        "split": found["split"],
+        "facts": {key: trained[key] for key in ("parts", "fusion", "notes", "threads")},
+        "tasks": {name: _one(task, cell.model) for name, task in found["tasks"].items()},
+    }
+    if data.cold is not None:
+        per_user = with_suffix(stem, ".cold.parquet")
+        only = evaluate(bundle, cold_alone(data.snapshot, data.cold), data.vectors, progress, per_user=per_user)
+        record["alone"] = {name: _one(task, cell.model) for name, task in only["tasks"].items()}
+    shutil.rmtree(work, ignore_errors=True)
+    return record
+
+
+def cold_alone(snapshot: Snapshot, cold: Any) -> Snapshot:
+    """The same graph where cold products alone may be recommended.
+
+    It keeps its fingerprint: the rows are the same, so the bundle's recommenders are used as they are.
+    """
+    product = snapshot.nodes["Product"]
+    column = product.columns["recommendable"].fill_null(True).to_numpy() if _says(product) else np.ones(len(product))
+    allowed = pa.array(np.asarray(column, dtype=np.bool_) & cold)
+    columns = product.columns.drop_columns(["recommendable"]) if _says(product) else product.columns
+    nodes = snapshot.nodes | {"Product": NodeTable(product.ids, columns.append_column("recommendable", allowed))}
+    only = Snapshot(nodes, snapshot.edges)
+    only.__dict__["fingerprint"] = snapshot.fingerprint
+    return only
+
+
+def _says(product: NodeTable) -> bool:
+    return "recommendable" in product.columns.column_names
+
+
+def _one(task: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """A task's report with the figures of `model` alone; none where it says nothing about the task."""
+    sizes = {key: task[key] for key in ("users", "cold_users", "candidates", "relevant")}
+    found = task["recommenders"].get(model)
+    return sizes | ({} if found is None else {key: found[key] for key in ("metrics", "lists", "slices")})
+
+
+def with_suffix(stem: Path, suffix: str) -> Path:
+    """A file of the cell: `stem` may have dots of its own."""
+    return stem.with_name(stem.name + suffix)
+
+
+def load(stem: Path) -> dict[str, Any] | None:
+    """What is kept of a cell, None where it has not been measured."""
+    path = with_suffix(stem, ".json")
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def keep(cell: Cell, stem: Path, outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Write what came of a cell, with when and of what; returns the record."""
+    named = {"protocol": cell.protocol.name, "model": cell.model, "seed": cell.seed, "inputs": cell.inputs}
+    named["settings"] = dict(cell.protocol.settings)
+    record = named | {"date": datetime.now(UTC).date().isoformat()} | dict(outcome)
+    write_whole(with_suffix(stem, ".json"), json.dumps(record, indent=1, default=str))
+    return record
+
+
+def per_user(stem: Path, task: str, model: str, *, alone: bool = False) -> pd.DataFrame:
+    """Metrics of every user of `task`, by user_id."""
+    table = pd.read_parquet(with_suffix(stem, ".cold.parquet" if alone else ".parquet"))
+    mine = table[(table["task"] == task) & (table["recommender"] == model)]
+    return mine.drop(columns=["task", "recommender"]).set_index("user_id")

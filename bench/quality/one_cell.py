@@ -1,0 +1,70 @@
+"""Measures one cell in a process of its own, so that its memory is its own: python -m bench.quality.one_cell."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.measure import machine
+from bench.quality.cells import Cell, code_digest, keep, load, run_cell
+from bench.quality.datasets import DATA, prepare
+from bench.quality.protocols import PROTOCOLS
+
+CODE_CHANGED = 3
+"""Exit status: figures of another code must not be kept under this one."""
+
+Run = Callable[[Cell, Path], dict[str, Any]]
+"""Trains and evaluates a cell whose files begin with the path."""
+
+
+def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
+    """Run the cell and keep what came of it; a model that fails is kept with its reason."""
+    began = time.monotonic()
+    try:
+        outcome = run(cell, stem) | {"status": "done"}
+    except Exception as error:  # a fault in one model must not hide the others
+        traceback.print_exc()
+        outcome = {"status": "failed", "reason": f"{error}" or type(error).__name__}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    outcome |= {"peak_mib": round(peak), "wall_seconds": round(time.monotonic() - began, 1), "machine": machine()}
+    return keep(cell, stem, outcome)
+
+
+def measure_apart(cell: Cell, stem: Path, cache: Path) -> dict[str, Any]:
+    """`measure` in a child process; one that dies is kept as failed."""
+    words = [sys.executable, "-m", "bench.quality.one_cell", cell.protocol.name, cell.model, str(cell.seed)]
+    done = subprocess.run([*words, "--cache", str(cache), "--code", cell.code], check=False)
+    if done.returncode == CODE_CHANGED:
+        raise SystemExit("the model room's code has changed since the start: run again")
+    record = load(stem)
+    if record is None or done.returncode:
+        died = "killed, most likely for want of memory" if done.returncode == -9 else f"ended with {done.returncode}"
+        record = keep(cell, stem, {"status": "failed", "reason": f"the process was {died}", "machine": machine()})
+    return record
+
+
+def main() -> None:
+    """Measure the cell that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("protocol", choices=PROTOCOLS)
+    parser.add_argument("model")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--code", required=True, help="digest of the model room's code that the parent has seen")
+    args = parser.parse_args()
+    if args.code != code_digest():
+        sys.exit(CODE_CHANGED)
+    protocol = PROTOCOLS[args.protocol]
+    cell = Cell(protocol, args.model, args.seed, prepare(DATA[protocol.data], cache=args.cache), args.code)
+    measure(cell, cell.stem(args.cache / "cells"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""docs/quality.md: the tables of what was measured, as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.quality.figures import Row
+from bench.quality.protocols import Published
+from gnn.measure.bootstrap import Interval
+
+MISSING = "–"  # noqa: RUF001 - a dash of the width of a number
+TITLES = {"hit_rate": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall", "precision": "Precision"}
+HEAD = """\
+# Quality
+
+Written by `python -m bench.quality`; not to be edited by hand. `python -m bench.quality --help` says how to measure
+again or further.
+
+Every product of the candidates is ranked, never a sample. Test is read once per model; settings, epochs and fusion
+weights come from validation alone, by the same rule on every data set. In brackets: the 95 % interval of a bootstrap
+over users; with several seeds each user's value is the mean over them, and ± is the standard deviation over seeds. The
+difference is paired by user and taken to the baseline that validation prefers (its own line says so): an interval that
+holds zero is no difference. Seconds and memory are of training and evaluating in a process of its own. A model in
+*italics* was measured before the model room's code last changed. {missing} is not measured; the reason stands below.
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One question on one data set.
+
+    Attributes:
+        title: what is asked.
+        metrics: columns.
+        rows: the models.
+        missing: model -> why it has no figures.
+        facts: a line about users and candidates.
+        slices: names of the slices that are shown, in order.
+    """
+
+    title: str
+    metrics: Sequence[str]
+    rows: Sequence[Row]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    facts: str = ""
+    slices: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One protocol.
+
+    Attributes:
+        title: its name.
+        about: what it is.
+        tables: its questions.
+        published: figures of others.
+        measured_on: lines on machines and days.
+    """
+
+    title: str
+    about: str
+    tables: Sequence[Table]
+    published: Sequence[Published] = ()
+    measured_on: Sequence[str] = ()
+
+
+def page(sections: Sequence[Section]) -> str:
+    """The whole page."""
+    parts = [HEAD.format(missing=MISSING)]
+    for section in sections:
+        parts.append(f"## {section.title}\n\n{section.about}\n")
+        for table in section.tables:
+            parts += _table(table, len(section.tables) > 1)
+        if section.published:
+            parts.append(f"Published or measured elsewhere, quoted and not run here:\n\n{_published(section)}\n")
+        if section.measured_on:
+            parts.append("\n".join(f"Measured on {line}." for line in section.measured_on) + "\n")
+    return "\n".join(parts)
+
+
+def _table(table: Table, several: bool) -> list[str]:
+    parts = [f"### {table.title}\n"] if several else []
+    if table.facts:
+        parts.append(table.facts + "\n")
+    first = title_of(table.metrics[0])
+    heads = ["model", *map(title_of, table.metrics), f"{first} minus best baseline", "seeds", "seconds", "peak MiB"]
+    lines = [_line(row, table.metrics) for row in table.rows]
+    lines += [[name, *[MISSING] * (len(heads) - 1)] for name in table.missing]
+    parts.append(_markdown(heads, lines))
+    among = list(dict.fromkeys(name for row in table.rows for name in row.groups))
+    slices = [name for name in table.slices if any(name in row.slices for row in table.rows)]
+    if among or slices:
+        parts.append(f"{first} by slice:\n")
+        parts.append(_slices(table.rows, among, slices))
+    if table.missing:
+        parts.append("\n".join(f"- {', '.join(names)}: {reason}" for reason, names in _by_reason(table)) + "\n")
+    return parts
+
+
+def _by_reason(table: Table) -> list[tuple[str, list[str]]]:
+    """Why figures are missing, each reason with its models."""
+    reasons = dict.fromkeys(table.missing.values())
+    return [(reason, [name for name, why in table.missing.items() if why == reason]) for reason in reasons]
+
+
+def _line(row: Row, metrics: Sequence[str]) -> list[str]:
+    cells = [interval(row.metrics[name]) for name in metrics]
+    if not math.isnan(row.spread):
+        cells[0] += f" ± {_short(row.spread)}"
+    minus = MISSING if row.minus_best is None else interval(row.minus_best, signed=True)
+    minus = "best baseline" if row.best else minus
+    return [_name(row), *cells, minus, str(row.seeds), _number(row.seconds), _number(row.peak_mib)]
+
+
+def _slices(rows: Sequence[Row], among: Sequence[str], slices: Sequence[str]) -> str:
+    sizes = {name: row.groups[name].users for row in rows for name in among if name in row.groups}
+    heads = ["model", *(f"{name} ({sizes[name]:,} users)" for name in among), *slices]
+    lines = [
+        [
+            _name(row),
+            *(interval(row.groups[name]) if name in row.groups else MISSING for name in among),
+            *(_short(row.slices[name]) if name in row.slices else MISSING for name in slices),
+        ]
+        for row in rows
+    ]
+    return _markdown(heads, lines)
+
+
+def _published(section: Section) -> str:
+    names = list(dict.fromkeys(name for one in section.published for name in one.figures))
+    lines = [
+        [one.model, *(_short(one.figures[n]) if n in one.figures else MISSING for n in names), one.remark]
+        for one in section.published
+    ]
+    return _markdown(["model", *map(title_of, names), "remark"], lines).rstrip("\n")
+
+
+def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["--:"] * (len(heads) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *lines)) + "\n"
+
+
+def title_of(metric: str) -> str:
+    """`ndcg@10` as people write it."""
+    name, at, k = metric.partition("@")
+    return TITLES.get(name, name) + at + k
+
+
+def interval(value: Interval, *, signed: bool = False) -> str:
+    """`.1234 [.1200, .1270]`, without the zero before the point."""
+    numbers = [_short(n, signed=signed) for n in (value.mean, value.low, value.high)]
+    return MISSING if math.isnan(value.mean) else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
+def _short(value: float, *, signed: bool = False) -> str:
+    """Four digits, without the zero before the point."""
+    return f"{value:{'+' if signed else ''}.4f}".replace("0.", ".", 1)
+
+
+def _name(row: Row) -> str:
+    return row.model if row.current else f"*{row.model}*"
+
+
+def _number(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:,.{0 if value >= 10 else 1}f}"

@@ -1,0 +1,62 @@
+"""Lists that other tools or plain rules made: found in the cache, scored by the same evaluation, kept like cells.
+
+A file is `peers/PROTOCOL/PEER-seedN.parquet` with user_id, rank, product_id and score; the JSON file beside it, if any,
+says what its training took (`seconds.train`, `peak_mib`). Rules of a data set lie in its own folder `rules`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.quality.cells import Cell, load, with_suffix
+from bench.quality.datasets import Prepared
+from bench.quality.one_cell import measure
+from bench.quality.protocols import Protocol
+
+_NAME = re.compile(r"(.+)-seed(\d+)\.parquet")
+
+
+def peers(protocol: Protocol, data: Prepared, cache: Path, code: str) -> Iterator[tuple[Cell, Path]]:
+    """The peers' lists of a protocol as cells, each scored unless it has been."""
+    for path in sorted(
+        [*(data.folder / "rules").glob("*.parquet"), *(cache / "peers" / protocol.name).glob("*.parquet")]
+    ):
+        found = _NAME.fullmatch(path.name)
+        if found is None:
+            continue
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        cell = Cell(protocol, found[1], int(found[2]), data, f"{code} {digest}")
+        stem = cell.stem(cache / "cells" / "peers")
+        if load(stem) is None:
+            measure(cell, stem, lambda one, place, path=path: score(one, place, path))  # type: ignore[misc]
+        yield cell, stem
+
+
+def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
+    """The figures of a file of lists, as `cells.run_cell` gives those of a model."""
+    from gnn.evaluation.recs_file import evaluate_recs
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    found = evaluate_recs(
+        cell.config, cell.data.snapshot, pd.read_parquet(lists), per_user=with_suffix(stem, ".parquet")
+    )
+    sizes = ("users", "cold_users", "candidates", "relevant")
+    tasks = {
+        name: {key: task[key] for key in sizes} | dict(task["recommenders"]["recs"])
+        for name, task in found["tasks"].items()
+    }
+    return {"tasks": tasks, "validation": {}, "rows": found["rows"], "training": _training(lists)}
+
+
+def _training(lists: Path) -> dict[str, float | None]:
+    """What is known of how the lists came to be: seconds and most resident MiB."""
+    path = lists.with_suffix(".json")
+    said = json.loads(path.read_text()) if path.exists() else {}
+    return {"seconds": said.get("seconds", {}).get("train"), "peak_mib": said.get("peak_mib")}

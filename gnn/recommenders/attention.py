@@ -1,0 +1,133 @@
+"""The self-attention tower of SASRec over stretches of events."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gnn.recommenders.sequences import Stretches
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring stretches of similar length, padded to one width for attention.
+
+    Attributes:
+        events: first event and last + 1.
+        shape: stretches and width.
+        cell: cell of each event in that padded matrix, row by row.
+    """
+
+    events: tuple[int, int]
+    shape: tuple[int, int]
+    cell: Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Stretches of events on a device; only attention sees them padded, in groups of similar length.
+
+    Attributes:
+        rows: product of each event, shape (t,).
+        position: its position counted back from the stretch's end, 0 for the last, shape (t,).
+        last: the last event of each stretch, shape (s,).
+        groups: where attention happens.
+    """
+
+    rows: Tensor
+    position: Tensor
+    last: Tensor
+    groups: tuple[Group, ...]
+
+    @staticmethod
+    def of(stretches: Stretches, device: torch.device) -> Layout:
+        """The layout of `stretches`, which are sorted by length and none of them empty."""
+        s = stretches
+        end = s.lengths.cumsum()
+        octave = np.ceil(np.log2(s.lengths))
+        edges = np.flatnonzero(np.diff(octave, prepend=-1, append=np.inf))
+        groups = []
+        for first, after in pairwise(edges):
+            width = int(s.lengths[after - 1])
+            begin, stop = int(end[first] - s.lengths[first]), int(end[after - 1])
+            cell = (s.stretch[begin:stop] - first) * width + s.step[begin:stop]
+            groups.append(Group((begin, stop), (int(after - first), width), torch.from_numpy(cell).to(device)))
+        back = s.lengths[s.stretch] - 1 - s.step
+        rows, position, last = (torch.from_numpy(a).to(device) for a in (s.rows, back, end - 1))
+        return Layout(rows, position, last, tuple(groups))
+
+
+class Block(nn.Module):
+    """Causal self-attention and a feed-forward layer, each normalised before and added after.
+
+    Args:
+        dim: width.
+        heads: attention heads.
+        dropout: share of elements and of attention weights zeroed in training.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.before, self.after = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.asked, self.mixed = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.inner, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """Shapes (t, dim) -> (t, dim)."""
+        x = x + self._drop(self.mixed(self.attend(self.before(x), layout)))
+        hidden = self._drop(torch.relu(self.inner(self.after(x))))
+        return x + self._drop(self.outer(hidden))
+
+    def attend(self, x: Tensor, layout: Layout) -> Tensor:
+        """Each event's mean of the values up to it, weighed by attention: shapes (t, dim) -> (t, dim).
+
+        Padding stands after the last event, so that no event ever sees it.
+        """
+        asked, dim = self.asked(x), x.shape[1]
+        share, parts = self.dropout if self.training else 0.0, []
+        for group in layout.groups:
+            (stretches, width), (begin, stop) = group.shape, group.events
+            padded = x.new_zeros(stretches * width, 3 * dim).index_copy(0, group.cell, asked[begin:stop])
+            q, k, v = padded.view(stretches, width, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+            out = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=share, is_causal=True)
+            parts.append(out.transpose(1, 2).reshape(stretches * width, dim)[group.cell])
+        return torch.cat(parts)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.dropout, self.training)
+
+
+class AttentionTower(nn.Module):
+    """What a user is after each of their events (SASRec, Kang and McAuley 2018); product vectors go in and are asked.
+
+    Args:
+        n_items: products known.
+        dim: width.
+        layers: blocks.
+        heads: attention heads.
+        length: positions.
+        dropout: share zeroed in training.
+    """
+
+    def __init__(self, n_items: int, dim: int, layers: int, heads: int, length: int, dropout: float) -> None:
+        super().__init__()
+        self.items = nn.Parameter(torch.randn(n_items, dim) * 0.02)
+        self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
+        self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
+        self.final = nn.LayerNorm(dim)
+        self.dropout = dropout
+
+    def forward(self, layout: Layout) -> Tensor:
+        """State after each event, shape (t, dim)."""
+        found = nn.functional.embedding(layout.rows, self.items) * math.sqrt(self.items.shape[1])
+        x = nn.functional.dropout(found + self.positions[layout.position], self.dropout, self.training)
+        for block in self.blocks:
+            x = block(x, layout)
+        states: Tensor = self.final(x)
+        return states

@@ -1,0 +1,212 @@
+"""SASRec (Kang and McAuley 2018): causal self-attention over the user's products in order predicts the next one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnn.config import TrainConfig
+from gnn.errors import GnnError
+from gnn.models_config import SasRecConfig
+from gnn.network.device import choose_device, choose_precision
+from gnn.network.loop import Limits, TrainingLoop
+from gnn.network.message_graph import PRODUCT
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
+from gnn.recommenders.attention import AttentionTower, Layout
+from gnn.recommenders.sampling import draw_columns, draw_unbought
+from gnn.recommenders.sequences import Sequences, Stretches
+from gnn.recommenders.softmax import blocked_cross_entropy
+from gnn.recommenders.vectors import inner_products
+from kg.snapshot import IdMap
+
+USERS = 2048
+"""Users whose states are computed at a time."""
+
+
+class SasRecTrainer(TrainingLoop[AttentionTower]):
+    """One training run.
+
+    Args:
+        network: the tower, changed in place.
+        history: the pairs to learn from.
+        place: row in the tower of each product, -1: it has none, shape (n_items,).
+        config: the model.
+        train: seed, device, precision, time.
+    """
+
+    title = "SASRec"
+    network: AttentionTower
+
+    def __init__(
+        self,
+        network: AttentionTower,
+        history: Interactions,
+        place: NDArray[np.int64],
+        config: SasRecConfig,
+        train: TrainConfig,
+    ) -> None:
+        limits = Limits(config.epochs, config.patience, train.max_seconds)
+        super().__init__(network, limits, train.seed, choose_device(train))
+        self.config, self.precision = config, choose_precision(train, self.device)
+        self.loss_name = chosen_loss(config, len(network.items), train)
+        self.known = history.renamed(place, len(network.items))[0]
+        self.sequences = Sequences.of(history, place)
+        self.begin, self.lengths = self.sequences.windows(config.length)
+        counts = np.bincount(self.sequences.rows, minlength=len(network.items))
+        self.share = counts / max(1, counts.sum())
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=(0.9, 0.98))
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return math.ceil(len(self.begin) / self.config.batch)
+
+    def run_epoch(self) -> float:
+        """Every event but each user's first is predicted once; mean loss per step."""
+        self.network.train()
+        rows = self.sequences.shuffled(self.rng)
+        order = self.rng.permutation(len(self.begin))
+        total = torch.zeros((), device=self.device)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(self.rng.integers(2**62)))  # of dropout
+            for start in range(0, len(order), self.config.batch):
+                at = order[start : start + self.config.batch]
+                at = at[np.argsort(self.lengths[at], kind="stable")]
+                self.optimizer.zero_grad(set_to_none=True)
+                loss = self.loss(rows, self.begin[at], self.lengths[at])
+                torch.autograd.backward(loss)
+                self.optimizer.step()
+                total += loss.detach()
+        return total.item() / max(1, self.steps)
+
+    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean over all events of the stretches of `rows` of the loss of predicting the event after it."""
+        given = Stretches.cut(rows, begin, lengths)
+        answers = Stretches.cut(rows, begin + 1, lengths).rows
+        states = self.network(Layout.of(given, self.device))
+        items = self.network.items
+        if self.loss_name == "full":
+            return blocked_cross_entropy(states, items, self._on(answers), precision=self.precision)
+        if self.loss_name == "sampled":
+            columns = draw_columns(answers, self.share, self.config.negatives, self.rng)
+            some = items[self._on(columns.rows)]
+            targets, offset = self._on(columns.targets), self._on(columns.offset)
+            return blocked_cross_entropy(states, some, targets, offset, self.precision)
+        users = np.searchsorted(self.sequences.indptr, begin, side="right") - 1
+        wrong = draw_unbought(self.known, users[given.stretch], np.arange(len(items)), self.rng)
+        right, other = ((states * items[self._on(at)]).sum(1) for at in (answers, wrong))
+        return -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-other)).mean()
+
+    def _on(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+    def views(self) -> AttentionTower:
+        """The tower without dropout."""
+        return self.network.eval()
+
+
+def chosen_loss(config: SasRecConfig, n_items: int, train: TrainConfig) -> str:
+    """The loss of `config`, `sampled` in place of `full` beyond `train.full_softmax` products."""
+    return "sampled" if config.loss == "full" and n_items > train.full_softmax else config.loss
+
+
+class SasRec(Fitted):
+    """Score = state after the user's latest events · product, so that any history can be read without training.
+
+    Products without a training event have no vector: they are skipped in a history and score lowest. A history
+    without any known product says nothing: all its scores are zero.
+
+    Args:
+        config: the model.
+        train: seed, device, precision, time.
+
+    Raises:
+        GnnError: the heads do not divide the width.
+    """
+
+    name = "sasrec"
+    trained = True
+    asks = "next-purchase"
+
+    def __init__(self, config: SasRecConfig | None = None, train: TrainConfig | None = None) -> None:
+        self.config, self.train = config or SasRecConfig(), train or TrainConfig()
+        if self.config.dim % self.config.heads:
+            what = f"{self.config.heads} heads do not divide the width {self.config.dim}"
+            raise GnnError(what, "models.sasrec.heads", "make models.sasrec.dim a multiple of it")
+
+    def fit(self, history: Interactions, work: Work = QUIET) -> None:
+        """Train: to the best validated epoch with a judge, else for the epochs that an earlier fit settled on."""
+        products = np.flatnonzero(history.buyers > 0)
+        self.history, self.place = history, np.full(history.n_items, -1)
+        self.place[products] = np.arange(len(products))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.train.seed)
+            tower = self._tower(len(products))
+        trainer = SasRecTrainer(tower, history, self.place, self.config, self.train)
+        self.tower, judge = trainer.network, work.judge
+        if judge is None:
+            trainer.run(int(self.settled("epochs", self.config.epochs)), work.progress)
+        else:
+            trainer.fit(lambda _: judge(self), work.progress, work.checkpoint)
+        self.facts = trainer.state.facts() | {"device": str(trainer.device), "loss": trainer.loss_name}
+        if trainer.loss_name != self.config.loss:
+            products_of = f"{len(products):,} products are more than train.full_softmax"
+            self.facts = {**self.facts, "note": f"sampled softmax: {products_of}"}
+        self.tower = trainer.views().cpu()
+
+    def _tower(self, n_items: int) -> AttentionTower:
+        c = self.config
+        return AttentionTower(n_items, c.dim, c.layers, c.heads, c.length, c.dropout)
+
+    def take_in(self, history: Interactions) -> None:
+        """The same weights; `history` is what its users are read from."""
+        self.history = history
+
+    def user_states(self, histories: Interactions) -> NDArray[np.float32]:
+        """State after each user's latest events, zero without a known product, shape (histories.n_users, d)."""
+        sequences = Sequences.of(histories, self.place)
+        lengths = np.minimum(np.diff(sequences.indptr), self.config.length)
+        out = np.zeros((histories.n_users, self.config.dim), np.float32)
+        users = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
+        device = self.tower.items.device
+        with torch.no_grad():
+            for start in range(0, len(users), USERS):
+                at = users[start : start + USERS]
+                stretches = Stretches.cut(sequences.rows, sequences.indptr[at + 1] - lengths[at], lengths[at])
+                layout = Layout.of(stretches, device)
+                out[at] = self.tower(layout)[layout.last].cpu().numpy()
+        return out
+
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """Dense scores, shape (histories.n_users, len(items))."""
+        vectors = self.tower.items.detach().cpu().numpy()
+        return inner_products(self.user_states(histories), vectors, self.place, items)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Row of each product in the tower, and the weights."""
+        weights = {name: value.detach().cpu().numpy() for name, value in self.tower.state_dict().items()}
+        return {"place": self.place, **weights}
+
+    def restore(
+        self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
+    ) -> None:
+        """Take the weights of `state`."""
+        self.history, self.facts = history, dict(facts)
+        self.place = np.asarray(state["place"], dtype=np.int64)
+        self.tower = self._tower(len(state["items"])).eval()
+        self.tower.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items() if k != "place"})
+
+    def moved(self, given: Given, history: Interactions, ids: Mapping[str, IdMap]) -> SasRec:
+        """The same weights with the products in the rows of another graph; those that are new there score lowest."""
+        there = SasRec(self.config, self.train)
+        rows = ids[PRODUCT].rows(given.snapshot.nodes[PRODUCT].ids.ids)
+        there.restore(history, self.state(), self.facts)
+        there.place = np.where(rows >= 0, self.place[rows], -1)
+        return there
