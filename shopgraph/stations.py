@@ -185,18 +185,31 @@ def train(
     return report | {"reused": False}
 
 
-def evaluate(workspace: Workspace, snapshot: Snapshot, progress: Progress) -> dict[str, Any]:
-    """The evaluation report of model/eval; computed once per model and graph."""
+def evaluate(
+    workspace: Workspace,
+    snapshot: Snapshot,
+    settings: Settings,
+    progress: Progress,
+    *,
+    reference: str | None = None,
+    per_user: Path | None = None,
+) -> dict[str, Any]:
+    """The evaluation report of model/eval; computed once per model, graph, `eval` settings and reference.
+
+    With `per_user`, every user's metrics are written to that file, for which all is computed anew.
+    """
     from gnn.evaluation.evaluate import evaluate as measure
 
-    inputs = workspace.state().get("model")
+    asked = {"model": workspace.state().get("model"), "eval": to_dict(settings.gnn.eval), "reference": reference}
     path = workspace.reports / "evaluation.json"
-    if path.exists():
+    if path.exists() and per_user is None and asked["model"] is not None:
         stored: dict[str, Any] = json.loads(path.read_text())
-        if inputs is not None and stored.get("model_inputs") == inputs:
+        if stored.get("asked") == json.loads(json.dumps(asked)):
             return stored
     vectors = saved_vectors(workspace, snapshot)
     matrix = vectors.matrix if vectors is not None else None
-    report = measure(workspace.model("eval"), snapshot, matrix, progress) | {"model_inputs": inputs}
+    model, config = workspace.model("eval"), settings.gnn.eval
+    report = measure(model, snapshot, matrix, progress, reference=reference, per_user=per_user, config=config)
+    report |= {"asked": asked}
     write_whole(path, json.dumps(report, indent=1, default=str))
     return report

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.peers.catalogue import PEERS
@@ -32,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
         rows = export(args.data, folder / "export", folder / "truth.csv", options)
         print("exported: " + ", ".join(f"{count:,} {name}" for name, count in rows.items()), file=sys.stderr)
         wish = Wish(args.seed, args.minutes, args.k, args.threads, dict(args.set))
-        report = run_peer(args.peer, folder, wish)
+        report = run_peer(args.peer, folder, wish, asdict(options))
     except (ShopgraphError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ The answers are written to a file of their own outside that folder, so that no p
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -86,8 +87,8 @@ def export(source: Path, folder: Path, truth: Path, options: ExportOptions | Non
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    test[["user_id", "product_id"]].to_csv(truth, index=False)
+        _write(table, folder / f"{name}.csv")
+    _write(test[["user_id", "product_id"]], truth)
     return {name: len(table) for name, table in tables.items()} | {"truth": len(test)}
 
 
@@ -107,6 +108,13 @@ def read_table(source: Path, name: str) -> pd.DataFrame | None:
         known = frame.notna()
         return frame.astype(str).where(known, "")
     return None
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    """Whole or not at all: another run may be reading the same split."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    table.to_csv(part, index=False)
+    part.replace(path)
 
 
 def _events(source: Path) -> pd.DataFrame:

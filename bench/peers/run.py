@@ -41,8 +41,14 @@ class Wish:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_peer(name: str, folder: Path, wish: Wish) -> dict[str, Any]:
-    """Train the peer `name` on the split exported to `folder`; returns what the JSON file beside its lists says.
+def run_peer(name: str, folder: Path, wish: Wish, split: Mapping[str, Any]) -> dict[str, Any]:
+    """Train a peer and keep its lists; returns what the JSON file beside them says.
+
+    Args:
+        name: of the peer.
+        folder: `export` in it holds the split.
+        wish: what is asked.
+        split: how the split was made, for the record.
 
     Raises:
         PeerError: its lists are not what was asked for.
@@ -62,6 +68,7 @@ def run_peer(name: str, folder: Path, wish: Wish) -> dict[str, Any]:
         "peer": name,
         "seed": wish.seed,
         "threads": wish.threads,
+        "split": dict(split),
         "lists": str(folder / f"{stem}.parquet"),
         "users": int(lists["user_id"].nunique()),
         "wall_seconds": round(measured.seconds, 1),

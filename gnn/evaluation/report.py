@@ -6,16 +6,9 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-TITLES = {
-    "popularity": "popularity",
-    "own-repeats": "own repeats",
-    "item-knn": "item-kNN",
-    "ease": "EASE",
-    "ease-weighted": "weighted EASE",
-    "network": "graph network",
-    "fused": "fused",
-    "recs": "the file",
-}
+from gnn.model.catalogue import CATALOGUE
+
+TITLES = {name: entry.title for name, entry in CATALOGUE.items()} | {"recs": "the file"}
 SHOWN = ("recall", "ndcg", "hit_rate", "mrr")
 NARROW = ("ndcg",)
 WIDE = ("recall", "precision", "ndcg", "hit_rate", "mrr", "map")

@@ -42,7 +42,7 @@ def command(
         snapshot = stations.current_snapshot(place, url, progress)
         vectors = stations.encode(place, snapshot, settings, progress)
         trained = stations.train(place, snapshot, settings, progress, reuse=True)
-        report = stations.evaluate(place, snapshot, progress)
+        report = stations.evaluate(place, snapshot, settings, progress)
         model = load_model(place, snapshot)
         household = user or middling(snapshot)
         rows = recommend.one_user(model, snapshot, household, 10, "exclude", "all")

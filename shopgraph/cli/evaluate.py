@@ -11,13 +11,15 @@ from shopgraph.cli import console
 from shopgraph.cli.options import (
     DEFAULT_WORKSPACE,
     JsonOption,
+    SetOption,
     StoreOption,
     VerboseOption,
     WorkspaceOption,
     workspace_at,
 )
 from shopgraph.id_files import read_frame
-from shopgraph.stations import current_snapshot, saved_vectors
+from shopgraph.settings import load_settings
+from shopgraph.stations import current_snapshot
 from shopgraph.stations import evaluate as measure
 
 WIDE = 175
@@ -37,31 +39,32 @@ def command(
     per_user: Annotated[
         Path | None, typer.Option("--per-user", help="Write every user's metrics to this Parquet file.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="The recommender whose difference to each is shown.")
+    ] = None,
+    settings: SetOption = None,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: StoreOption = None,
     verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
 ) -> None:
-    """Evaluate the trained model beside popularity, own repeats, item-kNN and EASE.
+    """Evaluate the trained model beside the baselines of `eval.baselines`.
 
     Example: shopgraph evaluate --json > evaluation.json
     """
     place = workspace_at(workspace)
+    chosen = load_settings(place, settings)
     with place.writing():
         progress = console.progress()
         snapshot = current_snapshot(place, store, progress)
         if recs is not None:
             from gnn.evaluation.recs_file import evaluate_recs
 
-            report = evaluate_recs(place.model("eval"), snapshot, read_frame(recs, "--recs"), per_user=per_user)
-        elif per_user is not None:  # what is kept of an earlier evaluation has no users in it
-            from gnn.evaluation.evaluate import evaluate
-
-            vectors = saved_vectors(place, snapshot)
-            matrix = vectors.matrix if vectors is not None else None
-            report = evaluate(place.model("eval"), snapshot, matrix, progress, per_user=per_user)
+            config, frame = chosen.gnn.eval, read_frame(recs, "--recs")
+            like = place.model("eval") if place.has_model() else chosen.gnn
+            report = evaluate_recs(like, snapshot, frame, per_user=per_user, config=config)
         else:
-            report = measure(place, snapshot, progress)
+            report = measure(place, snapshot, chosen, progress, reference=against, per_user=per_user)
     if json_output:
         console.emit_json(report)
     else:

@@ -176,7 +176,7 @@ def main():
         args.report,
         clock,
         versions=exchange.versions("hopwise", "torch", "numpy", "scipy", "pandas"),
-        settings={**ours, **{k: v for k, v in config.final_config_dict.items() if isinstance(v, int | float | list)}},
+        settings={k: v for k, v in config.final_config_dict.items() if isinstance(v, int | float | list)} | ours,
         stages=stages,
     )
 
