@@ -112,8 +112,8 @@ class AlsConfig:
     """
 
     factors: int = 64
-    regularization: float = 0.05
-    alpha: float = 10.0
+    regularization: float = 10.0
+    alpha: float = 2.0
     iterations: int = 15
     weighting: Weighting = "binary"
 
@@ -253,7 +253,7 @@ class PathsConfig:
         brand: weight of paths over a shared brand.
         category: weight of paths over a shared category, or one further up the tree.
         related: weight of paths over outside triples.
-        variant: weight of paths to a product's variants.
+        variant: weight of paths to a product's variants, which a shopper who has one seldom wants beside it.
         buyers: weight of paths over a shared buyer.
         hub_power: a node with n neighbours passes on 1 / n ** hub_power.
     """
@@ -261,7 +261,7 @@ class PathsConfig:
     brand: float = 0.3
     category: float = 0.5
     related: float = 0.5
-    variant: float = 0.1
+    variant: float = 0.0
     buyers: float = 1.0
     hub_power: float = 0.7
 

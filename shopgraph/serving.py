@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kg.snapshot import Snapshot
+from shopgraph.settings import load_settings
 from shopgraph.stations import saved_vectors
 from shopgraph.workspace import Workspace
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
-    """The live model where there is one, else the evaluated one.
+    """The live model where there is one, else the evaluated one, with the workspace's rules of re-ranking.
 
     Raises:
         GnnError: no model, or one that knows nothing of this graph.
@@ -22,4 +23,5 @@ def load_model(workspace: Workspace, snapshot: Snapshot) -> Recommendations:
 
     folder = workspace.serving_model()
     vectors = saved_vectors(workspace, snapshot)
-    return Recommendations.load(folder, snapshot, vectors.matrix if vectors is not None else None)
+    matrix = vectors.matrix if vectors is not None else None
+    return Recommendations.load(folder, snapshot, matrix, load_settings(workspace).gnn.rerank)

@@ -148,7 +148,7 @@ def training_inputs(snapshot: Snapshot, vectors: NodeVectors | None, settings: S
     parts = {
         "snapshot": snapshot.fingerprint,
         "vectors": (vectors.head.inputs, vectors.head.digest) if vectors is not None else None,
-        "config": to_dict(settings.gnn),
+        "config": {group: values for group, values in to_dict(settings.gnn).items() if group != "rerank"},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -207,7 +207,7 @@ class Recommendations:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Columns and scores of the users' lists, shape (len(users), k) each."""
         histories = self.history.take(users)
-        scores = scorer.scores_for(histories, columns)
+        scores = scorer.scores(users, columns)
         groups = self.groups[columns]
         if scorer.masks_seen:
             known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gnn.config import RerankConfig
 from ingest.contract import LEVEL_SEPARATOR
 from kg.snapshot import Snapshot
 from shopgraph.cli import console
@@ -26,7 +25,6 @@ from shopgraph.id_files import read_ids
 from shopgraph.lists_file import write_lists
 from shopgraph.products import Cards
 from shopgraph.serving import load_model
-from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
 
 if TYPE_CHECKING:
@@ -66,9 +64,10 @@ def command(
     place = workspace_at(workspace)
     chosen = candidates if candidates in ("all", "cold") else read_ids(Path(candidates), "product_id", "--candidates")
     wanted = _asked(users) if user is None else [user]
-    rules = load_settings(place).gnn.rerank
     snapshot = current_snapshot(place, store, console.progress())
-    model = with_rules(load_model(place, snapshot), None if no_rerank else rules, at)
+    model = replace(load_model(place, snapshot), at=at)
+    if no_rerank:
+        model = in_its_own_order(model)
     if out is None:
         rows = one_user(model, snapshot, str(user), k, repeats, chosen)
         if json_output:
@@ -84,11 +83,11 @@ def command(
         console.say(f"{written:,} rows in {out}" + (f"; {len(unknown):,} unknown users skipped" if unknown else ""))
 
 
-def with_rules(model: Recommendations, rules: RerankConfig | None, at: datetime | None = None) -> Recommendations:
-    """The model with the settings of re-ranking, or in its own order where there are none."""
+def in_its_own_order(model: Recommendations) -> Recommendations:
+    """The model without rules of re-ranking."""
     from gnn.rerank.rules import RAW
 
-    return replace(model, rerank=rules or RAW, at=at)
+    return replace(model, rerank=RAW)
 
 
 def _asked(users: str | None) -> list[str] | None:

@@ -250,6 +250,16 @@ def test_a_wider_pool_is_taken_where_the_first_cannot_fill_the_list() -> None:
     assert lists.tolist() == [[0, 25, 26, 27]] * 3
 
 
+def test_a_wider_pool_keeps_the_scale_of_the_first() -> None:
+    """Brands let in 0, 4 and 5; 4 is of the category of 0. On the scale of the first four places 4 is worth -1/3 and
+    5 is worth -7/3: that is further apart than the similarity counts. On that of all six it would be 0.6 and 0.
+    """
+    traits = Traits(np.arange(6), np.array([0, 0, 0, 0, 1, 2]), np.array([5, 1, 2, 3, 5, 4]), np.zeros(6, np.int64))
+    scores = np.array([[10.0, 9.0, 8.0, 7.0, 6.0, 0.0]], np.float32)
+    config = replace(RAW, mmr=0.5, per_brand=1, pool=4)
+    assert Reranker(config, traits, np.arange(6), 1).lists(scores, _nobody(1), 2).tolist() == [[0, 4]]
+
+
 def test_candidates_are_a_part_of_the_products() -> None:
     """Labels belong to products, lists name positions among the candidates."""
     traits = Traits(np.arange(6), np.array([0, 1, 1, 2, 2, 3]), np.full(6, -1), np.zeros(6, np.int64))

@@ -90,6 +90,13 @@ def test_the_cap_holds_over_blocks_and_late_users_get_their_share(block: int) ->
         assert [(part == 0).any(1).sum() for part in np.split(lists, 4)] == pytest.approx([1] * 4, abs=1)
 
 
+def test_a_second_look_at_a_wider_pool_grants_nothing_more() -> None:
+    """The first ten of forty lists: one place for each of fifty products, though the pool holds ten of them."""
+    scores = np.tile(-np.arange(50, dtype=np.float32), (10, 1))
+    maker = Reranker(replace(RAW, exposure_cap=0.1, pool=10), plain_traits(50), np.arange(50), 40)
+    assert sorted(maker.lists(scores, nobody(10), 5).ravel()) == list(range(50))
+
+
 def test_users_that_come_in_one_call_are_parted_by_memory_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     scores = rng.normal(size=(60, 50)).astype(np.float32) - np.arange(50, dtype=np.float32) / 10
