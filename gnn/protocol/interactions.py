@@ -136,11 +136,13 @@ class Interactions:
         there = self._at(_bounds(self.users[at], self.n_users), at, log, side)
         return replace(there, items=rows[there.items], n_items=n_items), at
 
-    def each_left_out(self) -> Interactions:
-        """Of one user with m pairs: m users, the j-th without pair j."""
+    def each_left_out(self, pairs: NDArray[np.int64]) -> Interactions:
+        """Of one user: as many users as `pairs` (positions), each without one of them."""
         m = len(self)
-        copies = self.take(np.zeros(m, np.int64))
-        return copies.where(np.arange(m * m) % (m + 1) != 0)
+        copies = self.take(np.zeros(len(pairs), np.int64))
+        mask = np.ones(len(pairs) * m, np.bool_)
+        mask[np.arange(len(pairs)) * m + pairs] = False
+        return copies.where(mask)
 
     @classmethod
     def of_one(cls, item: int, n_items: int) -> Interactions:

@@ -15,6 +15,8 @@ from gnn.protocol.interactions import Interactions
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import IdMap, Snapshot
 
+LEFT_OUT = 2_000_000
+"""Pairs that are copied at a time where each of a user's is left out once."""
 Items = NDArray[np.int64] | None
 """Product rows to score, ascending; None: all."""
 
@@ -117,9 +119,11 @@ class Fitted:
         Returns:
             Score with the whole history minus score without pair j, shape (m,).
         """
-        rows = np.asarray([item])
+        rows, pairs = np.asarray([item]), np.arange(len(user))
         whole = self.scores_for(user, rows)[0, 0]
-        return np.asarray(whole - self.scores_for(user.each_left_out(), rows)[:, 0], dtype=np.float32)
+        parts = np.array_split(pairs, 1 + len(user) ** 2 // LEFT_OUT)
+        without = [self.scores_for(user.each_left_out(part), rows)[:, 0] for part in parts if len(part)]
+        return np.asarray(whole - np.concatenate([np.zeros(0, np.float32), *without]), dtype=np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `restore` needs beside history and facts."""

@@ -131,7 +131,7 @@ SPACES: dict[str, tuple[Setting, ...]] = {
     "ease-weighted": _ease("ease_weighted"),
     "als": (
         whole("models.als.factors", 8, 256, log=True),
-        real("models.als.regularization", 0.001, 10.0, log=True),
+        real("models.als.regularization", 0.01, 1000.0, log=True),
         real("models.als.alpha", 0.1, 100.0, log=True),
         whole("models.als.iterations", 3, 30),
         _weighting("als"),
