@@ -62,21 +62,24 @@ def run_peer(name: str, folder: Path, wish: Wish, split: Mapping[str, Any]) -> d
     measured, figures = _run_driver(name, folder / "export", work, wish)
     lists = read_lists(work / "lists.csv", wish.k)
     check(lists, folder / "export")
-    lists.to_parquet(folder / f"{stem}.parquet", index=False)
+    # lists of a part of the users compare with nothing that was scored for all
+    place = folder / "partial" if wish.settings.get("test_users") else folder
+    place.mkdir(exist_ok=True)
+    lists.to_parquet(place / f"{stem}.parquet", index=False)
     report = json.loads((work / "report.json").read_text())
     report = {
         "peer": name,
         "seed": wish.seed,
         "threads": wish.threads,
         "split": dict(split),
-        "lists": str(folder / f"{stem}.parquet"),
+        "lists": str(place / f"{stem}.parquet"),
         "users": int(lists["user_id"].nunique()),
         "wall_seconds": round(measured.seconds, 1),
         "peak_mib": round(measured.peak_mib),
         **figures,
         **report,
     }
-    (folder / f"{stem}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (place / f"{stem}.json").write_text(json.dumps(report, indent=1) + "\n")
     shutil.rmtree(work)
     return report
 

@@ -42,7 +42,7 @@ class PGPR(pgpr.PGPR):
             _, kind, node = path[-1]
             if "self_loop" not in relation and kind == "entity" and node < self.n_items:
                 found[row[path[0][2]], node] = True
-        # in a product's row no filler comes before what a path found
+        # in a user's row no filler comes before what a path found
         scores = np.where(found, scores, scores - (scores.max() - scores.min() + 1.0))
         return torch.from_numpy(scores), []
 
