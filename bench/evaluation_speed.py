@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench.measure import machine
+from bench.measure import machine, write_report
 from bench.peers.environments import HERE, ready
 from bench.ranking_speed import SIZES, pairs
 from gnn.config import EvalConfig
@@ -139,9 +139,7 @@ def main() -> None:
     args = parser.parse_args()
     report = {"machine": machine(), "found": {size: compare(size, args.repeats) for size in SIZES}}
     show(report)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1))
-    print(f"\nwritten to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.measure import machine, run
+from bench.measure import machine, run, write_report
 from gnn.evaluation.report import table as comparison
 from ingest.progress import SilentProgress
 from kg.neo4j_store.credentials import password_file
@@ -129,9 +129,7 @@ def main() -> None:
             same = report["build"]["neo4j"]["fingerprint"] == report["build"]["embedded"]["fingerprint"]
             report["snapshots_equal"] = same
     show(report)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1))
-    print(f"\nwritten to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

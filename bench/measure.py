@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -65,6 +67,13 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> Measur
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}: {stderr[-600:]}")
     return Measured(time.perf_counter() - began, peak / MIB, stdout)
+
+
+def write_report(report: dict[str, Any], out: Path) -> None:
+    """Write a report as JSON and say where."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1))
+    print(f"\nwritten to {out}")
 
 
 def machine() -> dict[str, Any]:

@@ -9,7 +9,6 @@ beside it. Both sides take the same blocks of users, since the scores of all do 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench.measure import machine
+from bench.measure import machine, write_report
 from gnn.config import EvalConfig
 from gnn.measure.auc import auc
 from gnn.measure.lists import hits_of, masked_scores, ranked_lists
@@ -127,9 +126,7 @@ def main() -> None:
     seconds = {size: measure(args.repeats, size) for size in args.sizes.split(",")}
     report = {"machine": machine(), "threads": torch.get_num_threads(), "sizes": SIZES, "seconds": seconds}
     show(report)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1))
-    print(f"\nwritten to {args.out}")
+    write_report(report, args.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gnn.errors import GnnError
-from gnn.protocol.slices import broad_category, deepest_category, thirds
+from gnn.protocol.labels import broad_category, deepest_category
+from gnn.protocol.slices import thirds
 from kg.snapshot import Snapshot
 
 MANY = 10

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMOOTHING = 0.01
-"""Share of the history's distribution mixed into the list's before they are compared (Steck 2018)."""
+"""Share of the history's distribution mixed into the list's, so that their divergence stays finite (Steck 2018)."""
 
 
 def coverage(counts: NDArray[np.int64]) -> float:

@@ -50,7 +50,10 @@ def hits_of(task: Task, lists: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def quality(task: Task, recommender: Recommender, k: int, cells: int) -> float:
     """Mean NDCG at k; 0 without users."""
-    if not len(task.users):
-        return 0.0
+    return float(ndcg_per_user(task, recommender, k, cells).mean()) if len(task.users) else 0.0
+
+
+def ndcg_per_user(task: Task, recommender: Recommender, k: int, cells: int) -> NDArray[np.float64]:
+    """NDCG at k of every user of the task, shape (u,)."""
     hits = hits_of(task, ranked_lists(task, recommender, k, cells))
-    return float(at_k(hits, np.diff(task.relevant.indptr), k)["ndcg"].mean())
+    return at_k(hits, np.diff(task.relevant.indptr), k)["ndcg"]

@@ -13,10 +13,13 @@ import numpy as np
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.measure.lists import quality
+from gnn.model.align import make_split
+from gnn.model.bundle import resolved
 from gnn.model.catalogue import CATALOGUE, make
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Judge, Recommender, Work
-from gnn.protocol.tasks import NEW, Task
+from gnn.protocol.splits import Split
+from gnn.protocol.tasks import NEW, Task, make_tasks, recommendable
 from ingest.progress import Progress
 
 ROUGH = 600
@@ -61,6 +64,27 @@ class Workshop:
 
     def _judge(self, task: Task) -> Judge:
         return lambda part: self.quality(part, task)
+
+
+def open_workshop(given: Given, config: GnnConfig, progress: Progress) -> tuple[Workshop, Split]:
+    """The workshop of a graph, with the split's cut-offs resolved, and the split.
+
+    Raises:
+        GnnError: nobody can be validated, or the text vectors are of another number of products.
+    """
+    with progress.station("part the events") as station:
+        split = make_split(given.snapshot, config)
+        tasks = make_tasks(split, "valid", recommendable(given.snapshot), config.split.min_buyers)
+        if not len(tasks[0].users):
+            what = "no user can be validated: none has events before valid and a new candidate product in it"
+            raise GnnError(what, f"{split.method} split", "widen valid, lower split.min_buyers, or split otherwise")
+        station.note(f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test events")
+    n_items = len(given.snapshot.nodes["Product"])
+    if given.vectors is not None and len(given.vectors) != n_items:
+        what = f"{len(given.vectors)} text vectors for {n_items} products"
+        raise GnnError(what, "embeddings", "run shopgraph encode again")
+    fixed = replace(config, split=resolved(config.split, split.method, split.cutoffs))
+    return Workshop(given, fixed, tasks, progress), split
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.model.align import make_split
-from gnn.model.bundle import Bundle, resolved
+from gnn.model.bundle import Bundle
 from gnn.model.catalogue import make
 from gnn.model.choice import choose_weights, needed_names, served_names
-from gnn.model.parts import Parts, Workshop, fit_parts
+from gnn.model.parts import Parts, Workshop, fit_parts, open_workshop
 from gnn.network.device import cpu_threads
 from gnn.network.message_graph import latest_relations
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Work
 from gnn.protocol.splits import Split, describe
-from gnn.protocol.tasks import make_tasks, recommendable
 from ingest.config_dict import to_dict
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
@@ -70,7 +68,7 @@ def train(
     model = model or config.train.model
     _check(model, config)
     with cpu_threads(config.train.threads) as threads:
-        shop, split = _prepare(Given(snapshot, product_vectors), config, progress)
+        shop, split = open_workshop(Given(snapshot, product_vectors), config, progress)
         shop = replace(shop, scratch=_scratch(folder, shop, model, resume))
         names = tuple(dict.fromkeys((*config.eval.baselines, *served_names(model, config))))
         parts = fit_parts(shop, names, split.history("valid"), needed_names(model))
@@ -108,26 +106,9 @@ def _check(model: str, config: GnnConfig) -> None:
         make(name, config, None)
 
 
-def _prepare(given: Given, config: GnnConfig, progress: Progress) -> tuple[Workshop, Split]:
-    with progress.station("part the events") as station:
-        split = make_split(given.snapshot, config)
-        tasks = make_tasks(split, "valid", recommendable(given.snapshot), config.split.min_buyers)
-        if not len(tasks[0].users):
-            what = "no user can be validated: none has events before valid and a new candidate product in it"
-            raise GnnError(what, f"{split.method} split", "widen valid, lower split.min_buyers, or split otherwise")
-        station.note(f"{len(split.train):,} train, {len(split.valid):,} valid, {len(split.test):,} test events")
-    n_items = len(given.snapshot.nodes["Product"])
-    if given.vectors is not None and len(given.vectors) != n_items:
-        what = f"{len(given.vectors)} text vectors for {n_items} products"
-        raise GnnError(what, "embeddings", "run shopgraph encode again")
-    fixed = replace(config, split=resolved(config.split, split.method, split.cutoffs))
-    return Workshop(given, fixed, tasks, progress), split
-
-
 def _reach(shop: Workshop, split: Split, stage: str) -> dict[str, Any]:
     """Up to when the weights have seen events, and the latest edge of each dated relation that messages may take."""
-    until = split.history("test").until
-    latest = latest_relations(shop.given.snapshot, shop.config.graph, until)
+    latest = latest_relations(shop.given.snapshot, shop.config.graph, split.until("test"))
     iso = {name: datetime.fromtimestamp(at / 1e6, UTC).isoformat() for name, at in latest.items()}
     return {"weights": split.cutoffs.get(f"{stage}_from"), "relations": iso}
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.tasks import NEXT, Task
-from kg.snapshot import Snapshot
 
 ACTIVITY = ("light users", "medium users", "heavy users")
 """Thirds of the users by the products that they are known to have."""
@@ -61,44 +60,3 @@ def thirds(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]
     _, which, times = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(times) - times / 2
     return np.asarray(np.floor(3 * middle / max(1, len(values))).astype(np.int64)[which])
-
-
-def deepest_category(snapshot: Snapshot) -> NDArray[np.int64]:
-    """Row of each product's deepest category (of several the one with the smallest row), -1 without; (n_items,)."""
-    out = np.full(len(snapshot.nodes["Product"]), -1)
-    table = snapshot.edges.get(("Product", "IN_CATEGORY", "Category"))
-    if table is None or not len(table):
-        return out
-    columns = snapshot.nodes["Category"].columns
-    level = np.zeros(len(snapshot.nodes["Category"]), np.int64)
-    if "level" in columns.column_names:
-        level = np.asarray(columns["level"].fill_null(0).to_numpy(), dtype=np.int64)
-    src, dst = np.asarray(table.src), np.asarray(table.dst)
-    order = np.lexsort((-dst, level[dst]))  # the last one written wins
-    out[src[order]] = dst[order]
-    return out
-
-
-def broad_category(snapshot: Snapshot) -> NDArray[np.int64]:
-    """Row of each product's category at the broadest level that tells products apart, -1 without; (n_items,).
-
-    The category above its deepest one by CHILD_OF, at the first level, from the top, of which at least two categories
-    have products; a product whose deepest category lies above that level keeps it.
-    """
-    here = deepest_category(snapshot)
-    parent = np.full(len(snapshot.nodes["Category"]), -1)
-    table = snapshot.edges.get(("Category", "CHILD_OF", "Category"))
-    if table is not None and len(table):
-        parent[np.asarray(table.src)[::-1]] = np.asarray(table.dst)[::-1]  # of several the first
-    chain = [here]  # each product's category, the one above it, ...
-    while len(chain) <= len(parent) and (chain[-1] >= 0).any():
-        chain.append(np.where(chain[-1] >= 0, parent[chain[-1]], -1))
-    above = np.stack(chain)
-    depth = (above >= 0).sum(0)
-    products = np.arange(len(here))
-    for level in range(1, int(depth.max(initial=0)) + 1):
-        at = np.maximum(depth - level, 0)
-        kinds = above[at, products]
-        if len(np.unique(kinds[kinds >= 0])) > 1:
-            return np.asarray(kinds)
-    return here

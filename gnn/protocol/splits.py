@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,25 @@ class Split:
         """What evaluation reports: `test`, or `valid` where there is no test event."""
         return "test" if len(self.test) else "valid"
 
+    def until(self, stage: str) -> int | None:
+        """Instant before which everything known at `stage` (valid or test) happened; None: there is no such instant."""
+        return instant(self.cutoffs[f"{stage}_from"], "split") if self.cutoffs else None
+
     def history(self, stage: str) -> Interactions:
         """The pairs known when `stage` (valid or test) is predicted: train, or train and valid."""
+        return self._at_test if stage == "test" else self._at_valid
+
+    @cached_property
+    def _at_valid(self) -> Interactions:
+        side = self.side.get("train", {})
+        return Interactions.from_events(self.train, self.half_life_days, side, self.until("valid"))
+
+    @cached_property
+    def _at_test(self) -> Interactions:
         side = dict(self.side.get("train", {}))
-        until = instant(self.cutoffs[f"{stage}_from"], "split") if self.cutoffs else None
-        if stage == "valid":
-            return Interactions.from_events(self.train, self.half_life_days, side, until)
         for name, events in self.side.get("valid", {}).items():
             side[name] = side[name].plus(events) if name in side else events
-        return Interactions.from_events(self.train.plus(self.valid), self.half_life_days, side, until)
+        return Interactions.from_events(self.train.plus(self.valid), self.half_life_days, side, self.until("test"))
 
     def window(self, stage: str) -> Interactions:
         """The pairs of `stage`, repeats included."""

@@ -13,7 +13,7 @@ from gnn.models_config import ItemKnnConfig
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Items, Work
 from gnn.recommenders.inputs import input_matrix, pair_weights
-from gnn.recommenders.nearest import best_of_rows, row_blocks
+from gnn.recommenders.nearest import best_of_rows, restored, row_blocks, saved
 
 
 class ItemKNN(Fitted):
@@ -64,13 +64,11 @@ class ItemKNN(Fitted):
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The neighbour matrix."""
-        n = self.neighbour_matrix
-        return {"data": n.data, "indices": n.indices, "indptr": n.indptr}
+        return saved(self.neighbour_matrix)
 
     def restore(
         self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
     ) -> None:
         """Take the neighbours of `state`."""
         self.history, self.facts = history, facts
-        arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
-        self.neighbour_matrix = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
+        self.neighbour_matrix = restored(state, history.n_items)

@@ -1,10 +1,12 @@
-"""The best entries of sparse rows, and blocks of rows whose products fit in memory."""
+"""The best entries of sparse rows, blocks of rows whose products fit in memory, and sparse matrices as saved arrays."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 COST = 2e7
@@ -37,3 +39,18 @@ def row_blocks(cost: NDArray[np.floating]) -> list[tuple[int, int]]:
     whole = float(total[-1]) if len(total) else 0.0
     bounds = np.searchsorted(total, np.arange(1, whole / COST + 1) * COST)
     return list(itertools.pairwise(np.unique(np.concatenate([[0], bounds, [len(cost)]])).tolist()))
+
+
+def saved(matrix: sp.csr_matrix) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a CSR matrix, for the state of a recommender."""
+    return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+
+
+def restored(state: Mapping[str, NDArray[np.generic]], side: int) -> sp.csr_matrix:
+    """The square CSR matrix, float32, of `side` rows that `saved` gave.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
+    return sp.csr_matrix(arrays, shape=(side, side))

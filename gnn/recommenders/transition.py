@@ -14,7 +14,7 @@ from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Items, Work
 from gnn.recommenders.baskets import baskets_of, newest_ages
 from gnn.recommenders.inputs import without_each
-from gnn.recommenders.nearest import best_of_rows, row_blocks
+from gnn.recommenders.nearest import best_of_rows, restored, row_blocks, saved
 
 
 class Transition(Fitted):
@@ -90,13 +90,11 @@ class Transition(Fitted):
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The shares."""
-        f = self.followers
-        return {"data": f.data, "indices": f.indices, "indptr": f.indptr}
+        return saved(self.followers)
 
     def restore(
         self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
     ) -> None:
         """Take the shares of `state`."""
         self.history, self.facts = history, facts
-        arrays = (state["data"].astype(np.float32), state["indices"].astype(np.int64), state["indptr"].astype(np.int64))
-        self.followers = sp.csr_matrix(arrays, shape=(history.n_items, history.n_items))
+        self.followers = restored(state, history.n_items)

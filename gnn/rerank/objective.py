@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gnn.measure.beyond_accuracy import SMOOTHING
 from gnn.protocol.interactions import Interactions
-
-SMOOTHING = 0.01
-"""Share of the user's own mix that is blended into the list's, so that the divergence stays finite (Steck 2018)."""
 
 
 def relevance(scores: NDArray[np.float32], last: int) -> NDArray[np.float64]:

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.slices import deepest_category
+from gnn.protocol.labels import brand_of, category_at, deepest_category
 from gnn.protocol.variants import variant_groups
 from kg.snapshot import Snapshot
-
-DEEPEST = 64
-"""Levels of the category tree that are looked at: a tree that is none ends there."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +39,10 @@ class Traits:
             snapshot: the graph.
             level: level of the category tree for `coarse`, 1 = the top; products that lie higher keep their own.
         """
-        category = deepest_category(snapshot)
-        coarse = np.unique(_ancestor(snapshot, category, level), return_inverse=True)[1]
-        return cls(variant_groups(snapshot), _brand(snapshot), category, coarse)
+        coarse = np.unique(category_at(snapshot, level), return_inverse=True)[1]
+        return cls(variant_groups(snapshot), brand_of(snapshot), deepest_category(snapshot), coarse)
 
     @property
     def kinds(self) -> int:
         """Numbers that `coarse` takes."""
         return int(self.coarse.max(initial=-1)) + 1
-
-
-def _brand(snapshot: Snapshot) -> NDArray[np.int64]:
-    """Row of each product's first brand, -1 without."""
-    out = np.full(len(snapshot.nodes["Product"]), -1)
-    table = snapshot.edges.get(("Product", "MADE_BY", "Brand"))
-    if table is not None and len(table):
-        out[np.asarray(table.src)[::-1]] = np.asarray(table.dst)[::-1]  # the last one written wins: the first
-    return out
-
-
-def _ancestor(snapshot: Snapshot, category: NDArray[np.int64], level: int) -> NDArray[np.int64]:
-    """The category at `level` above each of `category`, itself where it lies no deeper; -1 stays -1."""
-    n = len(snapshot.nodes["Category"])
-    parent = np.full(n, -1)
-    table = snapshot.edges.get(("Category", "CHILD_OF", "Category"))
-    if table is not None and len(table):
-        parent[np.asarray(table.src)[::-1]] = np.asarray(table.dst)[::-1]
-    chains = [np.arange(n)]
-    while len(chains) < DEEPEST and (chains[-1] >= 0).any():
-        chains.append(np.where(chains[-1] >= 0, parent[chains[-1]], -1))
-    chain = np.stack(chains)  # (depth, n): the category, its parent, ..., -1 beyond the top
-    depth = (chain >= 0).sum(0)
-    out = chain[np.maximum(depth - level, 0), np.arange(n)]
-    return np.where(category >= 0, out[np.maximum(category, 0)], -1) if n else category

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gnn.protocol.events import UNKNOWN
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.slices import deepest_category
+from gnn.protocol.labels import brand_of, deepest_category
 from gnn.serving.recommend import Recommendations, Repeats
 
 Kind = Literal["bought-before", "same-category", "same-brand", "same-aisle", "bought-together", "popular"]
@@ -225,11 +225,7 @@ class Explainer:
 
     @cached_property
     def _brand(self) -> NDArray[np.int64]:
-        out = np.full(len(self.served.snapshot.nodes["Product"]), -1)
-        table = self.served.snapshot.edges.get(("Product", "MADE_BY", "Brand"))
-        if table is not None and len(table):
-            out[np.asarray(table.src)] = np.asarray(table.dst)
-        return out
+        return brand_of(self.served.snapshot)
 
     @cached_property
     def _brand_size(self) -> NDArray[np.int64]:

@@ -18,13 +18,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.model.align import make_split
 from gnn.model.catalogue import CATALOGUE, make
-from gnn.model.parts import Workshop
+from gnn.model.parts import Workshop, open_workshop
 from gnn.network.device import cpu_threads
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Given
-from gnn.protocol.tasks import make_tasks, recommendable
 from gnn.tuning.journal import REASON, judged, open_study, settings_at, study_path
 from gnn.tuning.per_user import PerUser
 from gnn.tuning.result import TrialRow, TuningResult, best_of
@@ -81,22 +79,13 @@ def tune(  # noqa: PLR0913 - what is searched, how long, and where it is kept
         raise GnnError(f"{minutes:g} minutes", "--minutes", "give the search some time")
     settings_of(model, only)
     with cpu_threads(config.train.threads):
-        shop, history = _prepare(given, config, progress)
+        shop, split = open_workshop(given, config, progress)
+        history = split.history("valid")
         space = space_for(model, config, given.snapshot, history, only)
         path = study_path(folder, given, config, model, space, seed)
         search = _Search(shop, history, model, space, open_study(path), path.with_suffix(".npz"), seed)
         search.run(trials, (lambda: False) if minutes is None else lambda: time.monotonic() - began > 60 * minutes)
     return search.result(time.monotonic() - began)
-
-
-def _prepare(given: Given, config: GnnConfig, progress: Progress) -> tuple[Workshop, Interactions]:
-    with progress.station("part the events") as station:
-        split = make_split(given.snapshot, config)
-        tasks = make_tasks(split, "valid", recommendable(given.snapshot), config.split.min_buyers)
-        if not len(tasks[0].users):
-            raise GnnError("no user can be validated", "split", "widen valid, or lower split.min_buyers")
-        station.note(f"{len(split.train):,} train, {len(split.valid):,} valid events; test is not read")
-    return Workshop(given, config, tasks, progress), split.history("valid")
 
 
 @dataclass

@@ -16,13 +16,11 @@ from optuna.trial import Trial, TrialState
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.measure.lists import hits_of, ranked_lists
-from gnn.measure.metrics import at_k
+from gnn.measure.lists import ndcg_per_user
 from gnn.model.catalogue import make
 from gnn.model.parts import Workshop
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Judge, Recommender, Work
-from gnn.protocol.tasks import Task
 
 Late = Callable[[], bool]
 
@@ -122,9 +120,3 @@ def run_trial(
     except (MemoryError, torch.OutOfMemoryError):
         outcome = Outcome(TrialState.FAIL, reason="there is not enough memory")
     return replace(outcome, epochs=epochs, seconds=time.monotonic() - began)
-
-
-def ndcg_per_user(task: Task, part: Recommender, k: int, cells: int) -> NDArray[np.float64]:
-    """NDCG at k of every user of the task, shape (u,)."""
-    hits = hits_of(task, ranked_lists(task, part, k, cells))
-    return at_k(hits, np.diff(task.relevant.indptr), k)["ndcg"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.slices import broad_category, deepest_category, head_products, product_slices, user_slices
+from gnn.protocol.labels import broad_category, deepest_category
+from gnn.protocol.slices import head_products, product_slices, user_slices
 from gnn.protocol.tasks import NEW, NEXT, Task
 from kg.snapshot import EdgeTable, Snapshot
 

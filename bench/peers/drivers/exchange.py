@@ -5,7 +5,7 @@ import csv
 import json
 import os
 import time
-from dataclasses import dataclass, replace  # noqa: F401 - drivers use replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 

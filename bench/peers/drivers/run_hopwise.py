@@ -4,6 +4,7 @@ First the TransE vectors that both reasoners stand on, then the reasoner: each f
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import atomic
@@ -186,7 +187,7 @@ def some_users(data, count, seed):
     if count is None or count >= len(data.test_users):
         return data
     chosen = np.sort(np.random.default_rng(seed).choice(data.test_users, count, replace=False))
-    return exchange.replace(data, test_users=chosen)
+    return replace(data, test_users=chosen)
 
 
 if __name__ == "__main__":
