@@ -156,6 +156,7 @@ class RerankConfig:
         exposure_cap: largest share of the lists of one run in which a product may stand; 0: any.
         per_brand: most products of one brand in a list; 0: any number.
         per_category: most products of one deepest category in a list; 0: any number.
+        own_variants: whether a variant of a product that the user has bought may be listed as new.
         in_stock: leaves out products whose `stock` is known to be zero or less.
         available: leaves out products before their `available_from` and from their `available_until` on.
         pinned: products at given places of every list, as in "1:p001" (PLACE:PRODUCT), where the user may have them.
@@ -169,6 +170,7 @@ class RerankConfig:
     exposure_cap: float = 0.0
     per_brand: int = 0
     per_category: int = 0
+    own_variants: bool = True
     in_stock: bool = True
     available: bool = True
     pinned: tuple[str, ...] = ()
@@ -178,6 +180,9 @@ class RerankConfig:
 @dataclass(frozen=True)
 class AutoConfig:
     """`train --model auto`: the simplest model that validation cannot tell from the best.
+
+    One half of the validation users chooses epochs, penalties and weights, the other half compares the models, so that
+    what was chosen by more users' luck gains nothing by it.
 
     Attributes:
         models: what is tried alone and fused, the simplest first.

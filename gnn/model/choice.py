@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.measure.bootstrap import Bootstrap
+from gnn.measure.lists import ndcg_per_user
 from gnn.model.catalogue import AUTO, FUSED
-from gnn.model.fusion import Pools, make_pools, search_weights
+from gnn.model.fusion import Fused, make_pools, search_weights
 from gnn.model.parts import Workshop, usable
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import Task
@@ -26,8 +25,17 @@ def served_names(model: str, config: GnnConfig) -> tuple[str, ...]:
     return config.auto.models if model == AUTO else (model,)
 
 
-def choose_weights(shop: Workshop, parts: dict[str, Fitted], model: str, task: Task) -> tuple[Weights, dict[str, Any]]:
+def choose_weights(
+    shop: Workshop, parts: dict[str, Fitted], model: str, task: Task, unseen: Task
+) -> tuple[Weights, dict[str, Any]]:
     """Weights of the parts for `task`, and what validation said of each; JSON-able.
+
+    Args:
+        shop: settings.
+        parts: fitted.
+        model: what is served.
+        task: its users weigh the parts of a fusion.
+        unseen: the same question to users by whom nothing has been chosen yet; `auto` compares on them.
 
     Raises:
         GnnError: no part says anything about the task.
@@ -42,31 +50,33 @@ def choose_weights(shop: Workshop, parts: dict[str, Fitted], model: str, task: T
     c = shop.config
     pools = make_pools(task, chosen, c.fusion, c.train.seed, c.eval.block)
     weights, value = search_weights(pools, names, c.fusion, k)
-    alone = {name: pools.ndcg(pools.one(names.index(name)), k) for name in names}
     if model == FUSED:
+        alone = {name: pools.ndcg(pools.one(names.index(name)), k) for name in names}
         return weights, {"ndcg": alone | {FUSED: value}}
-    return _simplest(pools, names, weights, parts, shop)
-
-
-def _simplest(
-    pools: Pools, names: list[str], fused: Weights, parts: dict[str, Fitted], shop: Workshop
-) -> tuple[Weights, dict[str, Any]]:
-    """The first candidate, in order of `auto.models`, that is within chance of the best on validation."""
-    k, config = max(shop.config.eval.k), shop.config
     candidates: dict[str, Weights] = {name: {name: 1.0} for name in names}
     counted = [name for name in names if not parts[name].trained]
     if 1 < len(counted) < len(names):
         at = [names.index(name) for name in counted]
-        candidates["fused without training"] = search_weights(pools.only(at), counted, config.fusion, k)[0]
+        candidates["fused without training"] = search_weights(pools.only(at), counted, c.fusion, k)[0]
     if len(names) > 1:
-        candidates[FUSED] = fused
+        candidates[FUSED] = weights
+    return _simplest(candidates, parts, shop, unseen)
+
+
+def _simplest(
+    candidates: dict[str, Weights], parts: dict[str, Fitted], shop: Workshop, task: Task
+) -> tuple[Weights, dict[str, Any]]:
+    """The first candidate, in order of `auto.models`, that is within chance of the best for the users of `task`."""
+    k, config = max(shop.config.eval.k), shop.config.eval
     users = {
-        name: pools.per_user(pools.total(np.asarray([w.get(n, 0.0) for n in names], np.float32)), k)
-        for name, w in candidates.items()
+        name: ndcg_per_user(
+            task, Fused(parts, weights, task.candidates, masks_seen=task.masks_seen, name=name), k, config.block
+        )
+        for name, weights in candidates.items()
     }
     means = {name: float(values.mean()) for name, values in users.items()}
     best = max(means, key=lambda name: means[name])
-    boot = Bootstrap(len(pools.relevant), config.eval)
+    boot = Bootstrap(len(task.users), config)
     tried: dict[str, Any] = {}
     kept = ""
     for name, values in users.items():

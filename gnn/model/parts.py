@@ -57,10 +57,23 @@ class Workshop:
         """What the fit of `part` may use."""
         task = self.task_for(part)
         step = max(1, len(task.users) // ROUGH)
-        at = np.arange(0, len(task.users), step)
-        some = replace(task, users=task.users[at], relevant=task.relevant.take(at))
+        some = task.asking(np.arange(0, len(task.users), step))
         checkpoint = None if self.scratch is None else self.scratch / f"{name}.pt"
         return Work(self.progress, self._judge(task), self._judge(some), checkpoint)
+
+    def halves(self) -> tuple[Workshop, tuple[Task, ...]]:
+        """The workshop that asks one seeded half of the users, and the same questions to the other half.
+
+        A question that has no users in one of the halves is asked of all in both.
+        """
+        n_users = self.tasks[0].history.n_users
+        second = np.random.default_rng(self.config.train.seed).permutation(n_users) % 2 == 1
+        parted = [
+            [task.asking(np.flatnonzero(second[task.users] == half)) for half in (False, True)] for task in self.tasks
+        ]
+        whole = [[task, task] for task in self.tasks]
+        fair = [two if all(len(t.users) for t in two) else both for two, both in zip(parted, whole, strict=True)]
+        return replace(self, tasks=[first for first, _ in fair]), tuple(other for _, other in fair)
 
     def _judge(self, task: Task) -> Judge:
         return lambda part: self.quality(part, task)

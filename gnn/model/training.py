@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.bundle import Bundle
-from gnn.model.catalogue import make
+from gnn.model.catalogue import AUTO, make
 from gnn.model.choice import choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts, open_workshop
 from gnn.network.device import cpu_threads
@@ -25,6 +25,7 @@ from gnn.network.message_graph import latest_relations
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Work
 from gnn.protocol.splits import Split, describe
+from gnn.protocol.tasks import Task
 from ingest.config_dict import to_dict
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
@@ -45,7 +46,7 @@ def train(
 
     All parts and settings see train alone, and validation chooses epochs, penalties and fusion weights. Then every
     part takes in valid: what is counted is counted again, what was trained by gradient keeps its weights. No test
-    event is read.
+    event is read. For `auto` one half of the validation users chooses all that, and the other half compares the models.
 
     Args:
         snapshot: the graph.
@@ -70,9 +71,10 @@ def train(
     with cpu_threads(config.train.threads) as threads:
         shop, split = open_workshop(Given(snapshot, product_vectors), config, progress)
         shop = replace(shop, scratch=_scratch(folder, shop, model, resume))
+        shop, unseen = shop.halves() if model == AUTO else (shop, tuple(shop.tasks))
         names = tuple(dict.fromkeys((*config.eval.baselines, *served_names(model, config))))
         parts = fit_parts(shop, names, split.history("valid"), needed_names(model))
-        fusion, said = _choose(shop, parts, model)
+        fusion, said = _choose(shop, parts, model, unseen)
         record = {
             "model": model,
             "fingerprint": snapshot.fingerprint,
@@ -113,13 +115,15 @@ def _reach(shop: Workshop, split: Split, stage: str) -> dict[str, Any]:
     return {"weights": split.cutoffs.get(f"{stage}_from"), "relations": iso}
 
 
-def _choose(shop: Workshop, parts: Parts, model: str) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+def _choose(
+    shop: Workshop, parts: Parts, model: str, unseen: tuple[Task, ...]
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Weights per task, and what validation said per task."""
     fusion: dict[str, dict[str, float]] = {}
     said: dict[str, Any] = {}
     with shop.progress.station("weigh on validation", len(shop.tasks), "tasks") as station:
-        for task in shop.tasks:
-            fusion[task.name], said[task.name] = choose_weights(shop, parts.fitted, model, task)
+        for task, other in zip(shop.tasks, unseen, strict=True):
+            fusion[task.name], said[task.name] = choose_weights(shop, parts.fitted, model, task, other)
             station.advance()
             station.note(_weighing(task.name, fusion[task.name], said[task.name]))
     return fusion, said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,10 @@ class Task:
     def masks_seen(self) -> bool:
         """Whether products of the history are out of question."""
         return self.name == NEW
+
+    def asking(self, at: NDArray[np.int64]) -> Task:
+        """The same question to the users at the positions `at` alone."""
+        return replace(self, users=self.users[at], relevant=self.relevant.take(at))
 
     def seen(self, at: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(row, column) pairs, within the users `at` and the candidates, of products already bought."""

@@ -19,7 +19,7 @@ from gnn.measure.ranking import MASKED, blocks, top_k
 from gnn.model.align import align, make_split
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
-from gnn.model.fusion import Fused
+from gnn.model.fusion import Fused, seen_columns
 from gnn.network.scores import NetworkScores
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted
@@ -167,7 +167,8 @@ class Recommendations:
         Args:
             user_ids: users; None: all of them. Unknown ones are skipped (`user_rows` counts them).
             k: longest list; shorter only where candidates run out.
-            repeats: `exclude` leaves out what the user bought, and its variants; `include` predicts the next purchase.
+            repeats: `exclude` leaves out what the user bought, and its variants unless `rerank.own_variants`;
+                `include` predicts the next purchase.
             candidates: `all`, `cold`, or product ids.
 
         Returns:
@@ -208,11 +209,12 @@ class Recommendations:
         """Columns and scores of the users' lists, shape (len(users), k) each."""
         histories = self.history.take(users)
         scores = scorer.scores(users, columns)
-        groups = self.groups[columns]
         if scorer.masks_seen:
-            known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)
-            known[histories.users, self.groups[histories.items]] = True
-            scores[known[:, groups]] = MASKED
+            scores[seen_columns(histories, columns)] = MASKED
+            if not self.rerank.own_variants:
+                known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)
+                known[histories.users, self.groups[histories.items]] = True
+                scores[known[:, self.groups[columns]]] = MASKED
         lists = reranker.lists(scores, histories, k)
         if not len(columns):
             return lists, np.zeros(lists.shape, np.float32)

@@ -86,7 +86,7 @@ def test_candidates(served: Recommendations) -> None:
         served.recommend(["u00"], 0)
 
 
-def test_variants_share_a_place_and_bought_ones_take_it(
+def test_variants_share_a_place_and_own_ones_may_be_left_out(
     bundle_folder: Path, shop: Snapshot, text: NDArray[np.float32]
 ) -> None:
     """Products 2n and 2n + 8... of one brand are variants of each other: one of them at most is listed."""
@@ -102,9 +102,17 @@ def test_variants_share_a_place_and_bought_ones_take_it(
     group = groups[recs["product_id"].str[1:].astype(int)]
     assert not pd.Series(group).groupby(recs["user_id"]).apply(lambda g: g.duplicated().any()).any()
     users = shop.nodes["User"].ids.rows(recs["user_id"].tolist())
+    strict = replace(served, rerank=replace(served.rerank, own_variants=False)).recommend(None, 20)
+    left = groups[strict["product_id"].str[1:].astype(int)]
+    still = shop.nodes["User"].ids.rows(strict["user_id"].tolist())
+    met = 0
     for user in range(60):
         own = set(groups[served.history.of(user)])
-        assert not own & set(group[users == user])
+        assert not own & set(left[still == user])
+        met += len(own & set(group[users == user]))
+        bought = set(served.history.of(user))
+        assert not bought & set(shop.nodes["Product"].ids.rows(recs["product_id"][recs["user_id"] == f"u{user:02d}"]))
+    assert met > 60
     similar = served.similar("p000", 20)
     kinds = groups[similar["similar_id"].str[1:].astype(int)]
     assert groups[0] not in kinds
