@@ -39,7 +39,7 @@ bench: setup
 	$(BIN)/python -m bench.main_job
 
 quality: setup
-	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.quality --search
 
 clean:
 	rm -rf $(VENV) build *.egg-info

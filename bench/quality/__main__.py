@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data.source import ROOT
-from bench.quality.assemble import Kept, kept_cells, section
+from bench.quality.assemble import Kept, kept_cells, searches, section
 from bench.quality.cells import Cell, code_digest, load
 from bench.quality.datasets import CACHE, DATA, Prepared, prepare, standing
 from bench.quality.one_cell import measure_apart
 from bench.quality.page import Section, page
 from bench.quality.peers import peers
 from bench.quality.protocols import PROTOCOLS, Protocol
-from bench.quality.scoreboard import Plan, fill
+from bench.quality.scoreboard import Plan, fill, search_all
+from bench.quality.tuned import Budget
 from gnn.model.catalogue import AUTO, CATALOGUE, FUSED
 from shopgraph.cli import console
 from shopgraph.workspace import write_whole
@@ -30,11 +31,12 @@ def sections(cache: Path, models: Sequence[str], seeds: int, code: str) -> list[
         data = standing(DATA[protocol.data], cache)
         cells: list[Kept] = []
         if data is not None:
-            cells = kept_cells(protocol, data, models, seeds, cache / "cells", code)
+            cells = kept_cells(protocol, data, models, seeds, cache, code)
             for _, stem in peers(protocol, data, cache, code):
                 record = load(stem)
                 cells += [Kept(stem, record, current=True, peer=True)] if record else []
-        out.append(section(protocol, data, models, cells))
+        searched = searches(protocol, data, models, cache) if data is not None else []
+        out.append(section(protocol, data, models, cells, searched))
     return out
 
 
@@ -49,13 +51,22 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=0, help="most new cells; 0: any number")
     parser.add_argument("--minutes", type=float, default=0.0, help="begin no cell after so many; 0: no limit")
     parser.add_argument("--retry", action="store_true", help="try again what failed")
+    parser.add_argument("--search", action="store_true",
+                        help="first search the settings of every model on validation, each with the same budget; "
+                        "without it those found earlier are used, or those that are shipped")  # fmt: skip
+    parser.add_argument("--trials", type=int, default=Budget.trials,
+                        help=f"settings tried per model (default {Budget.trials})")  # fmt: skip
+    parser.add_argument("--trial-minutes", type=float, default=Budget.minutes,
+                        help=f"minutes of search per model (default {Budget.minutes:g})")  # fmt: skip
     parser.add_argument("--page-only", action="store_true", help="train nothing, write the page")
     args = parser.parse_args()
     code = code_digest()
     chosen = [PROTOCOLS[name] for name in args.data]
-    plan = Plan(chosen, args.model, args.seeds, CACHE / "cells", code, args.minutes, args.budget, args.retry)
+    budget = Budget(args.trials, args.trial_minutes) if args.search else None
+    plan = Plan(chosen, args.model, args.seeds, CACHE, code, args.minutes, args.budget, args.retry, budget)
     try:
         if not args.page_only:
+            search_all(plan, _prepared, say=console.say)
             fill(plan, _prepared, _measured, console.say)
     finally:
         write_whole(PAGE, page(sections(CACHE, MODELS, args.seeds, code)))

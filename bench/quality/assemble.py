@@ -11,8 +11,9 @@ from typing import Any
 from bench.quality.cells import Cell, per_user
 from bench.quality.datasets import Prepared
 from bench.quality.figures import Measured, rows
-from bench.quality.page import Section, Table
+from bench.quality.page import Search, Section, Table
 from bench.quality.protocols import Protocol, hindrance, seeds_of
+from bench.quality.tuned import found, settings_of
 
 TASKS = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
 NOT_YET = "not measured yet"
@@ -40,8 +41,8 @@ class Kept:
         return str(self.record["model"])
 
     def cost(self, key: str) -> float | None:
-        """Seconds or MiB of training, None where nobody has said."""
-        value: float | None = (self.record["training"] if self.peer else self.record)[key]
+        """Seconds or MiB, None where nobody has said."""
+        value: float | None = (self.record["training"] if self.peer else self.record).get(key)
         return value
 
     def frame(self, task: str, alone: bool) -> Any:
@@ -50,29 +51,30 @@ class Kept:
 
 
 def kept_cells(
-    protocol: Protocol, data: Prepared, models: Sequence[str], seeds: int, folder: Path, code: str
+    protocol: Protocol, data: Prepared, models: Sequence[str], seeds: int, cache: Path, code: str
 ) -> list[Kept]:
     """The cells of a protocol that still hold, one per model and seed.
 
     A cell holds while graph, text vectors, cold products and the protocol's settings are what they were. One of
-    another code, or of other defaults, is taken where there is none of the present one: the newest.
+    another code, or of other settings of the model, is taken where there is none of the present one: the newest.
     """
     records = [
         (path.with_name(path.name.removesuffix(".json")), json.loads(path.read_text()))
-        for path in sorted((folder / protocol.name).glob("*.json"))
+        for path in sorted((cache / "cells" / protocol.name).glob("*.json"))
     ]
-    found = []
+    kept = []
     for model in models:
+        tuned = settings_of(protocol, data, model, cache)
         for seed in seeds_of(model, seeds):
-            now = Cell(protocol, model, seed, data, code)
+            now = Cell(protocol, model, seed, data, code, tuned)
             holding = [
                 Kept(stem, record, record["inputs"] == json.loads(json.dumps(now.inputs)))
                 for stem, record in records
                 if (record["model"], record["seed"]) == (model, seed) and _holds(record, now)
             ]
             if holding:
-                found.append(max(holding, key=lambda one: (one.current, one.record["date"], one.stem.name)))
-    return found
+                kept.append(max(holding, key=lambda one: (one.current, one.record["date"], one.stem.name)))
+    return kept
 
 
 def _holds(record: Mapping[str, Any], now: Cell) -> bool:
@@ -81,7 +83,23 @@ def _holds(record: Mapping[str, Any], now: Cell) -> bool:
     return record["settings"] == settings and all(record["inputs"][key] == now.inputs[key] for key in same)
 
 
-def section(protocol: Protocol, data: Prepared | None, models: Sequence[str], cells: Sequence[Kept]) -> Section:
+def searches(protocol: Protocol, data: Prepared, models: Sequence[str], cache: Path) -> list[Search]:
+    """What searches on validation found for the models, in order."""
+    known = {model: found(protocol, data, model, cache) for model in models}
+    return [
+        Search(model, r["trials"], r["validation"]["before"], r["validation"]["after"], r["settings"], r["budget"])
+        for model, r in known.items()
+        if r is not None and "reason" not in r
+    ]
+
+
+def section(
+    protocol: Protocol,
+    data: Prepared | None,
+    models: Sequence[str],
+    cells: Sequence[Kept],
+    searched: Sequence[Search] = (),
+) -> Section:
     """A protocol's section from its cells.
 
     Args:
@@ -89,6 +107,7 @@ def section(protocol: Protocol, data: Prepared | None, models: Sequence[str], ce
         data: its data, None where it has not been built.
         models: what the tables list, in order.
         cells: what has been measured, peers included.
+        searched: what searches found.
     """
     tables = []
     for alone in (False, True):
@@ -99,7 +118,8 @@ def section(protocol: Protocol, data: Prepared | None, models: Sequence[str], ce
         reasons = {model: hindrance(model, protocol) or NOT_YET for model in models}
         reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
         tables = [Table("", protocol.metrics, [], reasons)]
-    return Section(protocol.name, protocol.about, tables, protocol.published, _measured_on(cells))
+    on = _measured_on(cells)
+    return Section(protocol.name, protocol.about, tables, protocol.published, on, searched, protocol.tuned_on)
 
 
 def _table(
@@ -139,7 +159,7 @@ def _measured(name: str, done: Sequence[Kept], task: str, alone: bool) -> Measur
         name,
         [cell.frame(task, alone) for cell in done],
         [float(value) for value in values if value is not None],
-        _known(cell.cost("seconds") for cell in done),
+        _known(cell.cost("seconds" if cell.peer else "cpu_seconds") for cell in done),
         _known(cell.cost("peak_mib") for cell in done),
         [cell.record[part][task]["slices"] for cell in done],
         all(cell.current for cell in done),

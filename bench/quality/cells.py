@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bench.data.source import ROOT
 from bench.quality.datasets import Prepared, source_digest
 from bench.quality.protocols import Protocol
 from gnn.config import GnnConfig
+from gnn.tuning.spaces import applied
 from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import NodeTable, Snapshot
@@ -42,6 +43,7 @@ class Cell:
         seed: of training.
         data: the protocol's data.
         code: digest of the model room's code.
+        tuned: dotted settings that a search on validation found.
     """
 
     protocol: Protocol
@@ -49,6 +51,7 @@ class Cell:
     seed: int
     data: Prepared
     code: str
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> GnnConfig:
@@ -56,7 +59,7 @@ class Cell:
         settings = dict(self.protocol.settings)
         settings["train"] = {**settings.get("train", {}), "seed": self.seed}
         settings["eval"] = {**settings.get("eval", {}), "baselines": []}
-        return from_dict(GnnConfig, settings, f"protocol {self.protocol.name}")
+        return applied(from_dict(GnnConfig, settings, f"protocol {self.protocol.name}"), self.tuned)
 
     @property
     def inputs(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class Measured:
         model: its name.
         users: per seed, metrics of every user, indexed by user_id; all of the same users.
         validation: per seed, NDCG on validation; none for what was trained elsewhere.
-        seconds: per seed, of training; nan where unknown.
-        peak_mib: per seed, most resident memory; nan where unknown.
+        seconds: per seed, of the CPU, of a peer of the clock; none where unknown.
+        peak_mib: per seed, most resident memory; none where unknown.
         slices: per seed, the evaluation's slices.
         current: whether all cells were measured with the code as it is.
         peer: whether another tool made the lists.

@@ -16,6 +16,7 @@ from bench.measure import machine
 from bench.quality.cells import Cell, code_digest, keep, load, run_cell
 from bench.quality.datasets import DATA, prepare
 from bench.quality.protocols import PROTOCOLS
+from bench.quality.tuned import settings_of
 
 CODE_CHANGED = 3
 """Exit status: figures of another code must not be kept under this one."""
@@ -32,8 +33,14 @@ def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     except Exception as error:  # a fault in one model must not hide the others
         traceback.print_exc()
         outcome = {"status": "failed", "reason": f"{error}" or type(error).__name__}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    outcome |= {"peak_mib": round(peak), "wall_seconds": round(time.monotonic() - began, 1), "machine": machine()}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = round(used.ru_utime + used.ru_stime, 1)
+    outcome |= {
+        "peak_mib": round(used.ru_maxrss / 1024),
+        "cpu_seconds": cpu,
+        "wall_seconds": round(time.monotonic() - began, 1),
+        "machine": machine(),
+    }
     return keep(cell, stem, outcome)
 
 
@@ -62,7 +69,9 @@ def main() -> None:
     if args.code != code_digest():
         sys.exit(CODE_CHANGED)
     protocol = PROTOCOLS[args.protocol]
-    cell = Cell(protocol, args.model, args.seed, prepare(DATA[protocol.data], cache=args.cache), args.code)
+    data = prepare(DATA[protocol.data], cache=args.cache)
+    tuned = settings_of(protocol, data, args.model, args.cache)
+    cell = Cell(protocol, args.model, args.seed, data, args.code, tuned)
     measure(cell, cell.stem(args.cache / "cells"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.quality.figures import Row
 from bench.quality.protocols import Published
@@ -22,8 +23,10 @@ Every product of the candidates is ranked, never a sample. Test is read once per
 weights come from validation alone, by the same rule on every data set. In brackets: the 95 % interval of a bootstrap
 over users; with several seeds each user's value is the mean over them, and ± is the standard deviation over seeds. The
 difference is paired by user and taken to the baseline that validation prefers (its own line says so): an interval that
-holds zero is no difference. Seconds and memory are of training and evaluating in a process of its own. A model in
-*italics* was measured before the model room's code last changed. {missing} is not measured; the reason stands below.
+holds zero is no difference. CPU seconds and memory are of training and evaluating in a process of its own; a peer's
+are wall seconds of its training. Where settings were searched, each model had the same budget of trials on validation,
+and a table tells what came of it; all other settings are those that are shipped. A model in *italics* was measured
+before the model room's code last changed, or with other settings. {missing} is not measured; the reason stands below.
 """
 
 
@@ -49,6 +52,27 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What a search on validation found.
+
+    Attributes:
+        model: its name.
+        trials: settings tried.
+        before: validation NDCG of the shipped settings, None where they cannot be fitted.
+        after: of the best.
+        settings: what the best differ in, by dotted key.
+        budget: `trials` and `minutes` of the search.
+    """
+
+    model: str
+    trials: int
+    before: float | None
+    after: float
+    settings: Mapping[str, Any]
+    budget: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Section:
     """One protocol.
 
@@ -58,6 +82,8 @@ class Section:
         tables: its questions.
         published: figures of others.
         measured_on: lines on machines and days.
+        searched: what searches found.
+        tuned_on: the section whose settings these are, empty: this one.
     """
 
     title: str
@@ -65,6 +91,8 @@ class Section:
     tables: Sequence[Table]
     published: Sequence[Published] = ()
     measured_on: Sequence[str] = ()
+    searched: Sequence[Search] = ()
+    tuned_on: str = ""
 
 
 def page(sections: Sequence[Section]) -> str:
@@ -74,6 +102,7 @@ def page(sections: Sequence[Section]) -> str:
         parts.append(f"## {section.title}\n\n{section.about}\n")
         for table in section.tables:
             parts += _table(table, len(section.tables) > 1)
+        parts += _searched(section)
         if section.published:
             parts.append(f"Published or measured elsewhere, quoted and not run here:\n\n{_published(section)}\n")
         if section.measured_on:
@@ -86,7 +115,7 @@ def _table(table: Table, several: bool) -> list[str]:
     if table.facts:
         parts.append(table.facts + "\n")
     first = title_of(table.metrics[0])
-    heads = ["model", *map(title_of, table.metrics), f"{first} minus best baseline", "seeds", "seconds", "peak MiB"]
+    heads = ["model", *map(title_of, table.metrics), f"{first} minus best baseline", "seeds", "CPU s", "peak MiB"]
     lines = [_line(row, table.metrics) for row in table.rows]
     lines += [[name, *[MISSING] * (len(heads) - 1)] for name in table.missing]
     parts.append(_markdown(heads, lines))
@@ -127,6 +156,31 @@ def _slices(rows: Sequence[Row], among: Sequence[str], slices: Sequence[str]) ->
         for row in rows
     ]
     return _markdown(heads, lines)
+
+
+def _searched(section: Section) -> list[str]:
+    if not section.searched:
+        return []
+    if section.tuned_on:
+        return [f"Settings: those found on the validation part of {section.tuned_on}.\n"]
+    budgets = {(one.budget["trials"], one.budget["minutes"]) for one in section.searched}
+    limits = " or ".join(f"{trials:g} trials or {minutes:g} minutes" for trials, minutes in sorted(budgets))
+    lines = [
+        [
+            one.model,
+            str(one.trials),
+            MISSING if one.before is None else _short(one.before),
+            _short(one.after),
+            ", ".join(f"`{key}` {_value(value)}" for key, value in one.settings.items()) or "as shipped",
+        ]
+        for one in section.searched
+    ]
+    head = f"Settings searched on validation, {limits} each, whichever came first (NDCG before and after):\n"
+    return [head, _markdown(["model", "trials", "before", "after", "settings"], lines)]
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _published(section: Section) -> str:

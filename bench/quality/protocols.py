@@ -39,6 +39,7 @@ class Protocol:
             products and anything).
         only: the models that are worth a row, empty: all.
         published: figures of others.
+        tuned_on: the protocol on whose validation settings are searched, empty: this one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Protocol:
     lacks: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     published: tuple[Published, ...] = ()
+    tuned_on: str = ""
 
 
 def _column(*, related: bool = False) -> dict[str, Any]:
@@ -120,6 +122,7 @@ PROTOCOLS: dict[str, Protocol] = {
             ("ndcg@10", "hit_rate@10", "mrr@10"),
             lacks=_NO_TIME,
             only=_WITH_RELATIONS,
+            tuned_on="beauty-loo",
         ),
         Protocol(
             "beauty-cafe",
@@ -137,6 +140,7 @@ PROTOCOLS: dict[str, Protocol] = {
             ("ndcg@10", "recall@10", "hit_rate@10", "precision@10"),
             lacks=_NO_TIME | {"order"},
             only=_WITH_RELATIONS,
+            tuned_on="beauty-cafe",
         ),
         Protocol(
             "beauty-cold",
@@ -148,6 +152,7 @@ PROTOCOLS: dict[str, Protocol] = {
             ("recall@10", "ndcg@10", "mrr@10"),
             slices=("cold products", "warm products"),
             lacks=_NO_TIME,
+            tuned_on="beauty-loo",
         ),
         Protocol(
             "tmall",
@@ -183,6 +188,7 @@ PROTOCOLS: dict[str, Protocol] = {
             _journey(0),
             ("recall@20", "ndcg@20", "hit_rate@20"),
             slices=("cold products", "warm products", "new purchases", "repeat purchases"),
+            tuned_on="complete-journey",
         ),
     )
 }

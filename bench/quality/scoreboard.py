@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from bench.quality.cells import Cell, load, with_suffix
 from bench.quality.datasets import Prepared
 from bench.quality.protocols import Protocol, hindrance, seeds_of
+from bench.quality.tuned import Budget, base_of, missing, search_apart, settings_of
 
 Measure = Callable[[Cell, Path], dict[str, Any]]
 
@@ -23,21 +25,28 @@ class Plan:
         protocols: rows of work, in order.
         models: in order, cheap ones first.
         seeds: for models that depend on one.
-        cells: folder of the cells.
+        cache: holds data, cells and the settings found.
         code: digest of the model room's code.
         minutes: no new cell is begun after so many; 0: no limit.
         budget: most new cells; 0: any number.
         retry: whether cells that failed are tried again.
+        search: what the search of a model's settings may take before its first cell; None: nothing is searched.
     """
 
     protocols: Sequence[Protocol]
     models: Sequence[str]
     seeds: int
-    cells: Path
+    cache: Path
     code: str
     minutes: float = 0.0
     budget: int = 0
     retry: bool = False
+    search: Budget | None = None
+
+    @property
+    def cells(self) -> Path:
+        """Folder of the cells."""
+        return self.cache / "cells"
 
 
 def wanted(plan: Plan, prepare: Callable[[Protocol], Prepared]) -> Iterator[Cell]:
@@ -49,7 +58,32 @@ def wanted(plan: Plan, prepare: Callable[[Protocol], Prepared]) -> Iterator[Cell
                 if seed in seeds_of(model, plan.seeds) and not hindrance(model, protocol):
                     if protocol.data not in ready:
                         ready[protocol.data] = prepare(protocol)
-                    yield Cell(protocol, model, seed, ready[protocol.data], plan.code)
+                    data = ready[protocol.data]
+                    yield Cell(protocol, model, seed, data, plan.code, settings_of(protocol, data, model, plan.cache))
+
+
+def search_all(
+    plan: Plan,
+    prepare: Callable[[Protocol], Prepared],
+    run: Callable[[Protocol, str, Budget, Path], Mapping[str, Any]] = search_apart,
+    say: Callable[[str], None] = print,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Search the settings of the plan's models, each with the plan's budget; returns how many were searched."""
+    if plan.search is None:
+        return 0
+    began, done = clock(), 0
+    protocols = {base_of(protocol).name: base_of(protocol) for protocol in plan.protocols}
+    for protocol in protocols.values():
+        for model in missing(protocol, prepare(protocol), plan.models, plan.search, plan.cache):
+            if plan.minutes and clock() - began > 60 * plan.minutes:
+                say(f"stopped: {plan.minutes:g} minutes are over")
+                return done
+            record = run(protocol, model, plan.search, plan.cache)
+            done += 1
+            outcome = record.get("reason") or f"{record['trials']} trials, {json.dumps(record['settings'])}"
+            say(f"{protocol.name}, {model}: {outcome}")
+    return done
 
 
 def fill(

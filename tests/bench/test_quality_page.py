@@ -16,7 +16,7 @@ A shop made by hand.
 
 4 users are asked.
 
-| model | NDCG@10 | HR@10 | NDCG@10 minus best baseline | seeds | seconds | peak MiB |
+| model | NDCG@10 | HR@10 | NDCG@10 minus best baseline | seeds | CPU s | peak MiB |
 | --- | --: | --: | --: | --: | --: | --: |
 | ease | .5000 [.2500, .7500] | .7500 [.2500, 1.0000] | best baseline | 1 | 10 | 1,100 |
 | *network* | .7500 [.5000, 1.0000] ± .0100 | – | +.2500 [-.1000, +.5000] | 2 | – | – |

@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan([SMALL], MODELS, 2, tmp_path / "cells", "code 1")
+    return Plan([SMALL], MODELS, 2, tmp_path, "code 1")
 
 
 def made_up(found: list[str]) -> Run:
@@ -106,6 +106,7 @@ def test_cells_are_of_their_inputs(plan: Plan, data: Prepared) -> None:
         replace(cell, protocol=replace(SMALL, settings={**SMALL.settings, "model": {"dim": 8}})),
         replace(cell, data=replace(data, vectors_digest="v")),
         replace(cell, data=replace(data, cold=None)),
+        replace(cell, tuned={"train.lr": 0.5}),
     ]
     stems = {one.stem(plan.cells) for one in (cell, *others)}
     assert len(stems) == 1 + len(others)
@@ -124,7 +125,7 @@ def test_a_failed_cell_is_shown_as_missing_with_its_reason(plan: Plan, data: Pre
     said: list[str] = []
     assert fill(plan, ready(data), measuring(run), said.append) == 4
     assert "small, item-knn, seed 0: failed: 4.1 GiB are more than the cap of 4" in said
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cells, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
     text = page([section(SMALL, data, MODELS, cells)])
     assert "| item-knn | – | – | – | – | – | – |" in text
     assert "- item-knn: 4.1 GiB are more than the cap of 4" in text
@@ -143,7 +144,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(plan: Plan, data: Prepared)
 
     with pytest.raises(KeyboardInterrupt):
         fill(plan, ready(data), measuring(run), say=lambda _: None)
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cells, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
     assert [cell.model for cell in cells] == ["popularity", "item-knn"]
     assert f"- network: {NOT_YET}" in page([section(SMALL, data, MODELS, cells)])
     assert fill(plan, ready(data), measuring(made_up(found)), say=lambda _: None) == 2
@@ -164,7 +165,7 @@ def test_what_does_not_apply_is_not_run_and_says_so(plan: Plan, data: Prepared) 
     models = ("popularity", "sasrec", "text")
     fill(replace(plan, protocols=[bare], models=models), ready(data), measuring(made_up(found)), say=lambda _: None)
     assert found == ["popularity 0"]
-    cells = kept_cells(bare, data, models, 1, plan.cells, plan.code)
+    cells = kept_cells(bare, data, models, 1, plan.cache, plan.code)
     text = page([section(bare, data, models, cells)])
     assert "- sasrec: not applicable: the data has no order" in text
     assert "- text: not applicable: the data has no text" in text
@@ -173,16 +174,16 @@ def test_what_does_not_apply_is_not_run_and_says_so(plan: Plan, data: Prepared) 
 def test_figures_of_older_code_are_marked_until_there_are_newer_ones(plan: Plan, data: Prepared) -> None:
     fill(replace(plan, models=("popularity",)), ready(data), measuring(made_up([])), say=lambda _: None)
     for code, name in (("code 1", "| popularity"), ("code 2", "| *popularity*")):
-        cells = kept_cells(SMALL, data, ("popularity",), 2, plan.cells, code)
+        cells = kept_cells(SMALL, data, ("popularity",), 2, plan.cache, code)
         text = page([section(SMALL, data, ("popularity",), cells)])
-        assert f"{name} | .5000 [.0000, 1.0000] | .5000 [.0000, 1.0000] | best baseline | 1 | 2.0 |" in text
+        assert f"{name} | .5000 [.0000, 1.0000] | .5000 [.0000, 1.0000] | best baseline | 1 | " in text
     other_data = replace(data, vectors_digest="others")
-    assert kept_cells(SMALL, other_data, ("popularity",), 2, plan.cells, "code 1") == []
+    assert kept_cells(SMALL, other_data, ("popularity",), 2, plan.cache, "code 1") == []
 
 
 def test_the_page_shows_seeds_groups_and_slices(plan: Plan, data: Prepared) -> None:
     fill(plan, ready(data), measuring(made_up([])), say=lambda _: None)
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cells, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
     text = page([section(SMALL, data, MODELS, cells)])
     assert "2 users are asked, 6 candidates, 2 relevant products." in text
     # seeds give u0 1.0 and 0.5, u1 nothing: .5 and .25, their standard deviation .25 / sqrt(2)
