@@ -35,8 +35,8 @@ class Protocol:
         settings: what differs from the default GnnConfig, as nested dictionaries.
         metrics: shown, the first one is compared and sliced.
         slices: slices of the evaluation that are shown.
-        lacks: what the data has not: `text`, `order` (of a user's events), `time`, `repeats`, `relations` (between
-            products and anything).
+        lacks: what the data has not: `text`, `order` (of a user's events), `time`, `repeats`, `repeats or views`,
+            `relations` (between products and anything).
         only: the models that are worth a row, empty: all.
         published: figures of others.
         tuned_on: the protocol on whose validation settings are searched, empty: this one.
@@ -82,7 +82,7 @@ _RELATED = (
 _WITH_RELATIONS = frozenset({"item-knn", "ease", "paths", "network", "fused", "auto"})
 """What reads relations, and two baselines that do not."""
 
-_NO_TIME = frozenset({"time", "repeats"})
+_NO_TIME = frozenset({"time", "repeats", "repeats or views"})
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -163,7 +163,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "at test.",
             _column(),
             ("hit_rate@10", "ndcg@10", "mrr@10"),
-            lacks=_NO_TIME | {"text", "order", "relations"},
+            lacks=frozenset({"time", "repeats", "text", "order", "relations"}),
             published=(Published("MB-CGCN", {"hit_rate@10": 0.1233, "ndcg@10": 0.0677}, _MEMORY),),
         ),
         Protocol(
@@ -209,7 +209,7 @@ class Needs:
 
 NEEDS: dict[str, Needs] = {
     "recent-popularity": Needs(frozenset({"order"})),
-    "own-repeats": Needs(frozenset({"repeats"})),
+    "own-repeats": Needs(frozenset({"repeats or views"})),
     "ease-weighted": Needs(frozenset({"time"})),
     "als": Needs(seeded=True),
     "transition": Needs(frozenset({"order"})),
