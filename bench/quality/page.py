@@ -12,6 +12,8 @@ from bench.quality.protocols import Published
 from gnn.measure.bootstrap import Interval
 
 MISSING = "–"  # noqa: RUF001 - a dash of the width of a number
+WORDS = frozenset({"remark", "settings"})
+"""Columns that hold no numbers."""
 TITLES = {"hit_rate": "HR", "ndcg": "NDCG", "mrr": "MRR", "recall": "Recall", "precision": "Precision"}
 HEAD = """\
 # Quality
@@ -193,7 +195,7 @@ def _published(section: Section) -> str:
 
 
 def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---", *["--:"] * (len(heads) - 1)]
+    rule = ["---", *("---" if head in WORDS else "--:" for head in heads[1:])]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *lines)) + "\n"
 
 

@@ -37,7 +37,7 @@ NDCG@10 by slice:
 Published or measured elsewhere, quoted and not run here:
 
 | model | NDCG@10 | Recall@10 | remark |
-| --- | --: | --: | --: |
+| --- | --: | --: | --- |
 | another | .0530 | – | from memory |
 | a third | – | .1000 | seen once |
 
