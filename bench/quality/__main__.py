@@ -69,7 +69,8 @@ def main() -> None:
             search_all(plan, _prepared, say=console.say)
             fill(plan, _prepared, _measured, console.say)
     finally:
-        write_whole(PAGE, page(sections(CACHE, MODELS, args.seeds, code)))
+        before = PAGE.read_text() if PAGE.exists() else ""
+        write_whole(PAGE, page(sections(CACHE, MODELS, args.seeds, code), before))
     console.say(f"written to {PAGE.relative_to(ROOT)}")
 
 

@@ -119,7 +119,8 @@ def section(
         reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
         tables = [Table("", protocol.metrics, [], reasons)]
     on = _measured_on(cells)
-    return Section(protocol.name, protocol.about, tables, protocol.published, on, searched, protocol.tuned_on)
+    ours = any(cell.record["status"] == "done" and not cell.peer for cell in cells)
+    return Section(protocol.name, protocol.about, tables, protocol.published, on, searched, protocol.tuned_on, ours)
 
 
 def _table(

@@ -86,6 +86,7 @@ class Section:
         measured_on: lines on machines and days.
         searched: what searches found.
         tuned_on: the section whose settings these are, empty: this one.
+        measured: whether any of the models has been measured, peers aside.
     """
 
     title: str
@@ -95,20 +96,33 @@ class Section:
     measured_on: Sequence[str] = ()
     searched: Sequence[Search] = ()
     tuned_on: str = ""
+    measured: bool = True
 
 
-def page(sections: Sequence[Section]) -> str:
-    """The whole page."""
+def page(sections: Sequence[Section], before: str = "") -> str:
+    """The whole page.
+
+    Args:
+        sections: in order.
+        before: the page as it was: the text of a section stays of which nothing has been measured here.
+    """
+    earlier = {text.partition("\n")[0]: text for text in before.split("\n## ")[1:]}
     parts = [HEAD.format(missing=MISSING)]
     for section in sections:
-        parts.append(f"## {section.title}\n\n{section.about}\n")
-        for table in section.tables:
-            parts += _table(table, len(section.tables) > 1)
-        parts += _searched(section)
-        if section.published:
-            parts.append(f"Published or measured elsewhere, quoted and not run here:\n\n{_published(section)}\n")
-        if section.measured_on:
-            parts.append("\n".join(f"Measured on {line}." for line in section.measured_on) + "\n")
+        stays = section.title in earlier and not section.measured
+        parts.append(f"## {earlier[section.title].rstrip()}\n" if stays else _section(section))
+    return "\n".join(parts)
+
+
+def _section(section: Section) -> str:
+    parts = [f"## {section.title}\n\n{section.about}\n"]
+    for table in section.tables:
+        parts += _table(table, len(section.tables) > 1)
+    parts += _searched(section)
+    if section.published:
+        parts.append(f"Published or measured elsewhere, quoted and not run here:\n\n{_published(section)}\n")
+    if section.measured_on:
+        parts.append("\n".join(f"Measured on {line}." for line in section.measured_on) + "\n")
     return "\n".join(parts)
 
 

@@ -91,3 +91,15 @@ def test_numbers() -> None:
     assert interval(Interval(0.12345, 0.1, 0.2, 3)) == ".1235 [.1000, .2000]"
     assert interval(Interval(-0.5, -1.0, 0.0, 3), signed=True) == "-.5000 [-1.0000, +.0000]"
     assert [title_of(m) for m in ("hit_rate@10", "mrr@5", "auc")] == ["HR@10", "MRR@5", "auc"]
+
+
+def test_a_section_that_was_not_measured_here_stays_as_it_was() -> None:
+    row = Row("ease", {"ndcg@10": Interval(0.5, 0.25, 0.75, 4)}, NAN, None)
+    table = [Table("New products", ["ndcg@10"], [row])]
+    first = page([Section("one", "About one.", table), Section("two", "About two.", table)])
+    later = [Section("one", "About one, again.", [], measured=False), Section("two", "About two, again.", table)]
+    assert page(later, first) == first.replace("About two.", "About two, again.")
+    assert page(later, page(later, first)) == page(later, first)
+    new = Section("new", "About new.", [], measured=False)
+    assert "About one, again." in page(later)
+    assert page([*later, new], first).count("About new.") == 1
