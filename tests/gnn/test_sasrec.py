@@ -197,6 +197,17 @@ def test_a_pattern_of_sequence_is_learned(loss: str) -> None:
     assert (scores.argmax(1) == (np.arange(20) + 3) % 20).mean() >= 0.95
 
 
+def test_checkerboard_returns_the_withheld_product() -> None:
+    held = [(u + 6) % 20 for u in range(20)]
+    rng = np.random.default_rng(1)
+    rows = [rng.permutation([i for i in range(u % 2, 20, 2) if i != held[u]]).tolist() for u in range(20)]
+    history = sequences_of(rows, 20)
+    model = fitted(history, replace(SMALL, epochs=150, length=20, lr=0.003, dropout=0.3))
+    scores = model.scores(np.arange(20))
+    scores[history.users, history.items] = -np.inf
+    assert scores.argmax(1).tolist() == held
+
+
 def test_dropout_learns_too_and_is_off_when_scoring() -> None:
     history = some_sequences()
     model = fitted(history, replace(SMALL, dropout=0.5, epochs=8))
