@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,14 @@ def base_of(protocol: Protocol) -> Protocol:
 
 def _inputs(protocol: Protocol, data: Prepared, cache: Path) -> dict[str, Any]:
     base = base_of(protocol)
-    source = data.folder if base.data == protocol.data else place(DATA[base.data], cache)
-    return {"data": source.name, "settings": json.loads(json.dumps(dict(base.settings)))}
+    source = data.folder.name if base.data == protocol.data else _folder_name(base.data, cache)
+    return {"data": source, "settings": json.loads(json.dumps(dict(base.settings)))}
+
+
+@cache
+def _folder_name(name: str, folder: Path) -> str:
+    """Name of a data set's folder below `folder`: asked for every model, and each time a hash of all raw files."""
+    return place(DATA[name], folder).name
 
 
 def found(protocol: Protocol, data: Prepared, model: str, cache: Path) -> dict[str, Any] | None:

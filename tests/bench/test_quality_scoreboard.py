@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -171,12 +172,16 @@ def test_what_does_not_apply_is_not_run_and_says_so(plan: Plan, data: Prepared) 
     assert "- text: not applicable: the data has no text" in text
 
 
-def test_figures_of_older_code_are_marked_until_there_are_newer_ones(plan: Plan, data: Prepared) -> None:
+def test_figures_of_older_code_are_marked_until_there_are_newer_ones(
+    plan: Plan, data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = SimpleNamespace(ru_utime=1.5, ru_stime=0.5, ru_maxrss=7 * 1024)
+    monkeypatch.setattr(one_cell.resource, "getrusage", lambda _: used)
     fill(replace(plan, models=("popularity",)), ready(data), measuring(made_up([])), say=lambda _: None)
     for code, name in (("code 1", "| popularity"), ("code 2", "| *popularity*")):
         cells = kept_cells(SMALL, data, ("popularity",), 2, plan.cache, code)
         text = page([section(SMALL, data, ("popularity",), cells)])
-        assert f"{name} | .5000 [.0000, 1.0000] | .5000 [.0000, 1.0000] | best baseline | 1 | " in text
+        assert f"{name} | .5000 [.0000, 1.0000] | .5000 [.0000, 1.0000] | best baseline | 1 | 2.0 | 7.0 |" in text
     other_data = replace(data, vectors_digest="others")
     assert kept_cells(SMALL, other_data, ("popularity",), 2, plan.cache, "code 1") == []
 
