@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.data.source import ROOT
 from bench.quality.assemble import Kept, kept_cells, searches, section
-from bench.quality.cells import Cell, code_digest, load
-from bench.quality.datasets import CACHE, DATA, Prepared, prepare, standing
+from bench.quality.cells import Cell, load
+from bench.quality.code import code_digest
+from bench.quality.datasets import CACHE, DATA, RESULTS, Prepared, prepare, standing
 from bench.quality.one_cell import measure_apart
 from bench.quality.page import Section, page
 from bench.quality.peers import peers
 from bench.quality.protocols import PROTOCOLS, Protocol
 from bench.quality.scoreboard import Plan, fill, search_all
-from bench.quality.tuned import Budget
+from bench.quality.tuned import Budget, search_apart
 from gnn.model.catalogue import AUTO, CATALOGUE, FUSED
 from shopgraph.cli import console
 from shopgraph.workspace import write_whole
@@ -24,18 +26,20 @@ MODELS = (*CATALOGUE, FUSED, AUTO)
 PAGE = ROOT / "docs" / "quality.md"
 
 
-def sections(cache: Path, models: Sequence[str], seeds: int, code: str) -> list[Section]:
-    """Every protocol's section, from what is in the cache."""
+def sections(
+    cache: Path, results: Path, models: Sequence[str], seeds: int, code: Callable[[str], str]
+) -> list[Section]:
+    """Every protocol's section, from the results on the data that stand in the cache."""
     out = []
     for protocol in PROTOCOLS.values():
         data = standing(DATA[protocol.data], cache)
         cells: list[Kept] = []
         if data is not None:
-            cells = kept_cells(protocol, data, models, seeds, cache, code)
-            for _, stem in peers(protocol, data, cache, code):
+            cells = kept_cells(protocol, data, models, seeds, results, code)
+            for stem in peers(protocol, data, cache, results, code("")):
                 record = load(stem)
-                cells += [Kept(stem, record, current=True, peer=True)] if record else []
-        searched = searches(protocol, data, models, cache) if data is not None else []
+                cells += [Kept(stem, record, True, data, peer=True)] if record else []
+        searched = searches(protocol, data, models, results) if data is not None else []
         out.append(section(protocol, data, models, cells, searched))
     return out
 
@@ -60,17 +64,16 @@ def main() -> None:
                         help=f"minutes of search per model (default {Budget.minutes:g})")  # fmt: skip
     parser.add_argument("--page-only", action="store_true", help="train nothing, write the page")
     args = parser.parse_args()
-    code = code_digest()
     chosen = [PROTOCOLS[name] for name in args.data]
     budget = Budget(args.trials, args.trial_minutes) if args.search else None
-    plan = Plan(chosen, args.model, args.seeds, CACHE, code, args.minutes, args.budget, args.retry, budget)
+    plan = Plan(chosen, args.model, args.seeds, RESULTS, code_digest, args.minutes, args.budget, args.retry, budget)
     try:
         if not args.page_only:
-            search_all(plan, _prepared, say=console.say)
+            search_all(plan, _prepared, _searched, console.say)
             fill(plan, _prepared, _measured, console.say)
     finally:
         before = PAGE.read_text() if PAGE.exists() else ""
-        write_whole(PAGE, page(sections(CACHE, MODELS, args.seeds, code), before))
+        write_whole(PAGE, page(sections(CACHE, RESULTS, MODELS, args.seeds, code_digest), before))
     console.say(f"written to {PAGE.relative_to(ROOT)}")
 
 
@@ -79,7 +82,11 @@ def _prepared(protocol: Protocol) -> Prepared:
 
 
 def _measured(cell: Cell, stem: Path) -> dict[str, object]:
-    return measure_apart(cell, stem, CACHE)
+    return measure_apart(cell, stem, CACHE, RESULTS)
+
+
+def _searched(protocol: Protocol, model: str, budget: Budget, results: Path) -> Mapping[str, Any]:
+    return search_apart(protocol, model, budget, CACHE, results)
 
 
 if __name__ == "__main__":

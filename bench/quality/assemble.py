@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,14 @@ class Kept:
         stem: its files without suffix.
         record: what it says.
         current: whether the code is still that of the measurement.
+        data: what it was measured on.
         peer: whether another tool made the lists.
     """
 
     stem: Path
     record: Mapping[str, Any]
     current: bool
+    data: Prepared
     peer: bool = False
 
     @property
@@ -47,11 +49,11 @@ class Kept:
 
     def frame(self, task: str, alone: bool) -> Any:
         """Metrics of every user."""
-        return per_user(self.stem, task, "recs" if self.peer else self.model, alone=alone)
+        return per_user(self.stem, task, self.data.snapshot, alone=alone)
 
 
 def kept_cells(
-    protocol: Protocol, data: Prepared, models: Sequence[str], seeds: int, cache: Path, code: str
+    protocol: Protocol, data: Prepared, models: Sequence[str], seeds: int, results: Path, code: Callable[[str], str]
 ) -> list[Kept]:
     """The cells of a protocol that still hold, one per model and seed.
 
@@ -60,15 +62,15 @@ def kept_cells(
     """
     records = [
         (path.with_name(path.name.removesuffix(".json")), json.loads(path.read_text()))
-        for path in sorted((cache / "cells" / protocol.name).glob("*.json"))
+        for path in sorted((results / "cells" / protocol.name).glob("*.json"))
     ]
     kept = []
     for model in models:
-        tuned = settings_of(protocol, data, model, cache)
+        tuned = settings_of(protocol, data, model, results)
         for seed in seeds_of(model, seeds):
-            now = Cell(protocol, model, seed, data, code, tuned)
+            now = Cell(protocol, model, seed, data, code(model), tuned)
             holding = [
-                Kept(stem, record, record["inputs"] == json.loads(json.dumps(now.inputs)))
+                Kept(stem, record, record["inputs"] == json.loads(json.dumps(now.inputs)), data)
                 for stem, record in records
                 if (record["model"], record["seed"]) == (model, seed) and _holds(record, now)
             ]
@@ -83,9 +85,9 @@ def _holds(record: Mapping[str, Any], now: Cell) -> bool:
     return record["settings"] == settings and all(record["inputs"][key] == now.inputs[key] for key in same)
 
 
-def searches(protocol: Protocol, data: Prepared, models: Sequence[str], cache: Path) -> list[Search]:
+def searches(protocol: Protocol, data: Prepared, models: Sequence[str], results: Path) -> list[Search]:
     """What searches on validation found for the models, in order."""
-    known = {model: found(protocol, data, model, cache) for model in models}
+    known = {model: found(protocol, data, model, results) for model in models}
     return [
         Search(model, r["trials"], r["validation"]["before"], r["validation"]["after"], r["settings"], r["budget"])
         for model, r in known.items()

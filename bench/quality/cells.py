@@ -1,7 +1,8 @@
 """One cell of the scoreboard: a model with a seed on a protocol, trained and evaluated once, kept by its inputs.
 
-A cell is `cells/PROTOCOL/MODEL-SEED-KEY.json`; beside it stand `….parquet` with the metrics of every user, and
+A cell is `cells/PROTOCOL/MODEL-SEED-KEY.json`; beside it stand `….parquet` with what the page needs of every user, and
 `….cold.parquet` where the cold products were ranked alone. The key is a hash of everything that the figures depend on.
+Cells lie in the repository, so that a scoreboard is filled on several machines and days.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bench.data.source import ROOT
-from bench.quality.datasets import Prepared, source_digest
+from bench.quality.datasets import Prepared
 from bench.quality.protocols import Protocol
 from gnn.config import GnnConfig
+from gnn.model.catalogue import CATALOGUE
 from gnn.tuning.spaces import applied
 from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
@@ -42,7 +43,7 @@ class Cell:
         model: a name of the catalogue, or fused or auto.
         seed: of training.
         data: the protocol's data.
-        code: digest of the model room's code.
+        code: digest of the code that the figures depend on (`code.code_digest`).
         tuned: dotted settings that a search on validation found.
     """
 
@@ -67,22 +68,26 @@ class Cell:
         return {
             "snapshot": self.data.snapshot.fingerprint,
             "vectors": self.data.vectors_digest,
-            "config": to_dict(self.config),
+            "config": self._settings(),
             "cold": None if self.data.cold is None else hashlib.sha256(self.data.cold.tobytes()).hexdigest()[:16],
             "model": self.model,
             "seed": self.seed,
             "code": self.code,
         }
 
+    def _settings(self) -> dict[str, Any]:
+        """The settings by their values, but those of other recommenders."""
+        settings = to_dict(self.config)
+        if self.model in CATALOGUE:
+            own = self.model.replace("-", "_")
+            settings["models"] = {k: v for k, v in settings["models"].items() if k == own or not isinstance(v, dict)}
+            del settings["fusion"]
+        return settings
+
     def stem(self, folder: Path) -> Path:
         """The cell's files without their suffix, below the folder of all cells."""
         key = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()[:16]
         return folder / self.protocol.name / f"{self.model}-{self.seed}-{key}"
-
-
-def code_digest() -> str:
-    """A hash of the model room's code: what it says of a model may change with any of it."""
-    return source_digest(ROOT / "gnn")
 
 
 def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -122,6 +127,7 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
         per_user = with_suffix(stem, ".cold.parquet")
         only = evaluate(bundle, cold_alone(data.snapshot, data.cold), data.vectors, progress, per_user=per_user)
         record["alone"] = {name: _one(task, cell.model) for name, task in only["tasks"].items()}
+    keep_users(cell, stem, cell.model)
     shutil.rmtree(work, ignore_errors=True)
     return record
 
@@ -175,8 +181,26 @@ def keep(cell: Cell, stem: Path, outcome: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def per_user(stem: Path, task: str, model: str, *, alone: bool = False) -> pd.DataFrame:
-    """Metrics of every user of `task`, by user_id."""
+def keep_users(cell: Cell, stem: Path, name: str) -> None:
+    """Make the evaluation's tables of users small: the page's metrics of `name` alone, users by their row.
+
+    Of 22,363 users and 3 metrics some 30 kB are left.
+    """
+    rows = cell.data.snapshot.nodes["User"].ids
+    for suffix in (".parquet", ".cold.parquet"):
+        path = with_suffix(stem, suffix)
+        if path.exists():
+            table = pd.read_parquet(path)
+            table = table[table["recommender"] == name]
+            small = pd.DataFrame({"task": table["task"], "user": rows.rows(table["user_id"].tolist()).astype(np.int32)})
+            for metric in cell.protocol.metrics:
+                small[metric] = table[metric].astype(np.float32)
+            small.sort_values(["task", "user"]).to_parquet(path, index=False, compression="zstd", compression_level=19)
+
+
+def per_user(stem: Path, task: str, snapshot: Snapshot, *, alone: bool = False) -> pd.DataFrame:
+    """The page's metrics of every user of `task`, by user_id; the cell is of this graph."""
     table = pd.read_parquet(with_suffix(stem, ".cold.parquet" if alone else ".parquet"))
-    mine = table[(table["task"] == task) & (table["recommender"] == model)]
-    return mine.drop(columns=["task", "recommender"]).set_index("user_id")
+    mine = table[table["task"] == task]
+    ids = snapshot.nodes["User"].ids.take(mine["user"].to_numpy())
+    return mine.drop(columns=["task", "user"]).astype(np.float64).set_axis(pd.Index(ids, name="user_id"))

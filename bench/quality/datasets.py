@@ -30,6 +30,9 @@ from shopgraph.workspace import Workspace, write_whole
 CACHE = Path(os.environ.get("SHOPGRAPH_BENCH_CACHE", ROOT / ".cache" / "bench"))
 """What has been built and measured; a copy of the project elsewhere can be pointed at it."""
 
+RESULTS = Path(__file__).parent / "results"
+"""Cells and settings found: small, and part of the repository."""
+
 FORMAT = 1
 """Raised when the same files give another workspace."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import machine
-from bench.quality.cells import Cell, code_digest, keep, load, run_cell
+from bench.quality.cells import Cell, keep, load, run_cell
+from bench.quality.code import code_digest
 from bench.quality.datasets import DATA, prepare
 from bench.quality.protocols import PROTOCOLS
 from bench.quality.tuned import settings_of
@@ -44,12 +45,13 @@ def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     return keep(cell, stem, outcome)
 
 
-def measure_apart(cell: Cell, stem: Path, cache: Path) -> dict[str, Any]:
+def measure_apart(cell: Cell, stem: Path, cache: Path, results: Path) -> dict[str, Any]:
     """`measure` in a child process; one that dies is kept as failed."""
     words = [sys.executable, "-m", "bench.quality.one_cell", cell.protocol.name, cell.model, str(cell.seed)]
-    done = subprocess.run([*words, "--cache", str(cache), "--code", cell.code], check=False)
+    words += ["--cache", str(cache), "--results", str(results), "--code", cell.code]
+    done = subprocess.run(words, check=False)
     if done.returncode == CODE_CHANGED:
-        raise SystemExit("the model room's code has changed since the start: run again")
+        raise SystemExit("the code of the model has changed since the start: run again")
     record = load(stem)
     if record is None or done.returncode:
         died = "killed, most likely for want of memory" if done.returncode == -9 else f"ended with {done.returncode}"
@@ -64,15 +66,16 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("seed", type=int)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--code", required=True, help="digest of the model room's code that the parent has seen")
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--code", required=True, help="digest of the model's code that the parent has seen")
     args = parser.parse_args()
-    if args.code != code_digest():
+    if args.code != code_digest(args.model):
         sys.exit(CODE_CHANGED)
     protocol = PROTOCOLS[args.protocol]
     data = prepare(DATA[protocol.data], cache=args.cache)
-    tuned = settings_of(protocol, data, args.model, args.cache)
+    tuned = settings_of(protocol, data, args.model, args.results)
     cell = Cell(protocol, args.model, args.seed, data, args.code, tuned)
-    measure(cell, cell.stem(args.cache / "cells"))
+    measure(cell, cell.stem(args.results / "cells"))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ difference is paired by user and taken to the baseline that validation prefers (
 holds zero is no difference. CPU seconds and memory are of training and evaluating in a process of its own; a peer's
 are wall seconds of its training. Where settings were searched, each model had the same budget of trials on validation,
 and a table tells what came of it; all other settings are those that are shipped. A model in *italics* was measured
-before the model room's code last changed, or with other settings. {missing} is not measured; the reason stands below.
+before the code that it depends on last changed, or with other settings. {missing} is not measured; the reason stands
+below.
 """
 
 

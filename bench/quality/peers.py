@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.quality.cells import Cell, load, with_suffix
+from bench.quality.cells import Cell, keep_users, load, with_suffix
 from bench.quality.datasets import Prepared
 from bench.quality.one_cell import measure
 from bench.quality.protocols import Protocol
@@ -23,8 +23,9 @@ from bench.quality.protocols import Protocol
 _NAME = re.compile(r"(.+)-seed(\d+)\.parquet")
 
 
-def peers(protocol: Protocol, data: Prepared, cache: Path, code: str) -> Iterator[tuple[Cell, Path]]:
-    """The peers' lists of a protocol as cells, each scored unless it has been."""
+def peers(protocol: Protocol, data: Prepared, cache: Path, results: Path, code: str) -> Iterator[Path]:
+    """The files of the peers' cells, without suffix: those of lists in the cache are scored unless they have been."""
+    names = set()
     for path in sorted(
         [*(data.folder / "rules").glob("*.parquet"), *(cache / "peers" / protocol.name).glob("*.parquet")]
     ):
@@ -33,10 +34,17 @@ def peers(protocol: Protocol, data: Prepared, cache: Path, code: str) -> Iterato
             continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         cell = Cell(protocol, found[1], int(found[2]), data, f"{code} {digest}")
-        stem = cell.stem(cache / "cells" / "peers")
+        stem = cell.stem(results / "cells" / "peers")
         if load(stem) is None:
             measure(cell, stem, lambda one, place, path=path: score(one, place, path))  # type: ignore[misc]
-        yield cell, stem
+        names.add((cell.model, cell.seed))
+        yield stem
+    for path in sorted((results / "cells" / "peers" / protocol.name).glob("*.json")):
+        record = json.loads(path.read_text())
+        mine = record["inputs"]["snapshot"] == data.snapshot.fingerprint
+        if mine and (record["model"], record["seed"]) not in names:
+            names.add((record["model"], record["seed"]))
+            yield path.with_name(path.name.removesuffix(".json"))
 
 
 def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
@@ -47,6 +55,7 @@ def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
     found = evaluate_recs(
         cell.config, cell.data.snapshot, pd.read_parquet(lists), per_user=with_suffix(stem, ".parquet")
     )
+    keep_users(cell, stem, "recs")
     sizes = ("users", "cold_users", "candidates", "relevant")
     tasks = {
         name: {key: task[key] for key in sizes} | dict(task["recommenders"]["recs"])

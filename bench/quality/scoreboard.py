@@ -12,7 +12,7 @@ from typing import Any
 from bench.quality.cells import Cell, load, with_suffix
 from bench.quality.datasets import Prepared
 from bench.quality.protocols import Protocol, hindrance, seeds_of
-from bench.quality.tuned import Budget, base_of, missing, search_apart, settings_of
+from bench.quality.tuned import Budget, base_of, missing, settings_of
 
 Measure = Callable[[Cell, Path], dict[str, Any]]
 
@@ -25,8 +25,8 @@ class Plan:
         protocols: rows of work, in order.
         models: in order, cheap ones first.
         seeds: for models that depend on one.
-        cache: holds data, cells and the settings found.
-        code: digest of the model room's code.
+        results: holds cells and the settings found.
+        code: digest of the code that a model's figures depend on.
         minutes: no new cell is begun after so many; 0: no limit.
         budget: most new cells; 0: any number.
         retry: whether cells that failed are tried again.
@@ -36,8 +36,8 @@ class Plan:
     protocols: Sequence[Protocol]
     models: Sequence[str]
     seeds: int
-    cache: Path
-    code: str
+    results: Path
+    code: Callable[[str], str]
     minutes: float = 0.0
     budget: int = 0
     retry: bool = False
@@ -46,7 +46,7 @@ class Plan:
     @property
     def cells(self) -> Path:
         """Folder of the cells."""
-        return self.cache / "cells"
+        return self.results / "cells"
 
 
 def wanted(plan: Plan, prepare: Callable[[Protocol], Prepared]) -> Iterator[Cell]:
@@ -59,13 +59,14 @@ def wanted(plan: Plan, prepare: Callable[[Protocol], Prepared]) -> Iterator[Cell
                     if protocol.data not in ready:
                         ready[protocol.data] = prepare(protocol)
                     data = ready[protocol.data]
-                    yield Cell(protocol, model, seed, data, plan.code, settings_of(protocol, data, model, plan.cache))
+                    tuned = settings_of(protocol, data, model, plan.results)
+                    yield Cell(protocol, model, seed, data, plan.code(model), tuned)
 
 
 def search_all(
     plan: Plan,
     prepare: Callable[[Protocol], Prepared],
-    run: Callable[[Protocol, str, Budget, Path], Mapping[str, Any]] = search_apart,
+    run: Callable[[Protocol, str, Budget, Path], Mapping[str, Any]],
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
@@ -75,11 +76,11 @@ def search_all(
     began, done = clock(), 0
     protocols = {base_of(protocol).name: base_of(protocol) for protocol in plan.protocols}
     for protocol in protocols.values():
-        for model in missing(protocol, prepare(protocol), plan.models, plan.search, plan.cache):
+        for model in missing(protocol, prepare(protocol), plan.models, plan.search, plan.results):
             if plan.minutes and clock() - began > 60 * plan.minutes:
                 say(f"stopped: {plan.minutes:g} minutes are over")
                 return done
-            record = run(protocol, model, plan.search, plan.cache)
+            record = run(protocol, model, plan.search, plan.results)
             done += 1
             outcome = record.get("reason") or f"{record['trials']} trials, {json.dumps(record['settings'])}"
             say(f"{protocol.name}, {model}: {outcome}")

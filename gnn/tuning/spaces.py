@@ -106,8 +106,7 @@ def _side(model: str, high: float) -> tuple[Setting, ...]:
 
 
 def _ease(model: str) -> tuple[Setting, ...]:
-    penalty = real(f"models.{model}.penalties", 1.0, 30000.0, log=True, settled="penalty")
-    return (penalty, _weighting(model), *_side(model, 1.0))
+    return (real(f"models.{model}.penalties", 1.0, 30000.0, log=True, settled="penalty"), *_side(model, 1.0))
 
 
 SPACES: dict[str, tuple[Setting, ...]] = {
@@ -127,8 +126,8 @@ SPACES: dict[str, tuple[Setting, ...]] = {
         whole("models.user_knn.neighbours", 5, 1000, log=True),
         _weighting("user_knn"),
     ),
-    "ease": _ease("ease"),
-    "ease-weighted": _ease("ease_weighted"),
+    "ease": (*_ease("ease"), _weighting("ease")),
+    "ease-weighted": _ease("ease_weighted"),  # its weighting is what sets it apart
     "als": (
         whole("models.als.factors", 8, 256, log=True),
         real("models.als.regularization", 0.01, 1000.0, log=True),

@@ -61,7 +61,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return Plan([SMALL], MODELS, 2, tmp_path, "code 1")
+    return Plan([SMALL], MODELS, 2, tmp_path, lambda _: "code 1")
 
 
 def made_up(found: list[str]) -> Run:
@@ -70,7 +70,7 @@ def made_up(found: list[str]) -> Run:
     def run(cell: Cell, stem: Path) -> dict[str, Any]:
         found.append(f"{cell.model} {cell.seed}")
         stem.parent.mkdir(parents=True, exist_ok=True)
-        frame = pd.DataFrame({"task": "new-product", "recommender": cell.model, "user_id": ["u0", "u1"]})
+        frame = pd.DataFrame({"task": "new-product", "user": cell.data.snapshot.nodes["User"].ids.rows(["u0", "u1"])})
         frame["ndcg@2"], frame["recall@2"] = [1.0 - cell.seed / 2, 0.0], [1.0, 0.0]
         frame.to_parquet(with_suffix(stem, ".parquet"))
         sizes = {"users": 2, "cold_users": 0, "candidates": 6, "relevant": 2}
@@ -108,9 +108,14 @@ def test_cells_are_of_their_inputs(plan: Plan, data: Prepared) -> None:
         replace(cell, data=replace(data, vectors_digest="v")),
         replace(cell, data=replace(data, cold=None)),
         replace(cell, tuned={"train.lr": 0.5}),
+        replace(cell, model="fused", tuned={"models.ease.penalties": [3.0]}),
+        replace(cell, model="fused"),
+        replace(cell, model="ease", tuned={"models.ease.penalties": [3.0]}),
     ]
     stems = {one.stem(plan.cells) for one in (cell, *others)}
     assert len(stems) == 1 + len(others)
+    # the settings of others do not matter
+    assert replace(cell, tuned={"models.ease.penalties": [3.0]}).stem(plan.cells) in stems
     assert replace(cell, seed=0).stem(plan.cells) in stems
 
 
@@ -126,7 +131,7 @@ def test_a_failed_cell_is_shown_as_missing_with_its_reason(plan: Plan, data: Pre
     said: list[str] = []
     assert fill(plan, ready(data), measuring(run), said.append) == 4
     assert "small, item-knn, seed 0: failed: 4.1 GiB are more than the cap of 4" in said
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.results, plan.code)
     text = page([section(SMALL, data, MODELS, cells)])
     assert "| item-knn | – | – | – | – | – | – |" in text
     assert "- item-knn: 4.1 GiB are more than the cap of 4" in text
@@ -145,7 +150,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(plan: Plan, data: Prepared)
 
     with pytest.raises(KeyboardInterrupt):
         fill(plan, ready(data), measuring(run), say=lambda _: None)
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.results, plan.code)
     assert [cell.model for cell in cells] == ["popularity", "item-knn"]
     assert f"- network: {NOT_YET}" in page([section(SMALL, data, MODELS, cells)])
     assert fill(plan, ready(data), measuring(made_up(found)), say=lambda _: None) == 2
@@ -166,7 +171,7 @@ def test_what_does_not_apply_is_not_run_and_says_so(plan: Plan, data: Prepared) 
     models = ("popularity", "sasrec", "text")
     fill(replace(plan, protocols=[bare], models=models), ready(data), measuring(made_up(found)), say=lambda _: None)
     assert found == ["popularity 0"]
-    cells = kept_cells(bare, data, models, 1, plan.cache, plan.code)
+    cells = kept_cells(bare, data, models, 1, plan.results, plan.code)
     text = page([section(bare, data, models, cells)])
     assert "- sasrec: not applicable: the data has no order" in text
     assert "- text: not applicable: the data has no text" in text
@@ -179,16 +184,16 @@ def test_figures_of_older_code_are_marked_until_there_are_newer_ones(
     monkeypatch.setattr(one_cell.resource, "getrusage", lambda _: used)
     fill(replace(plan, models=("popularity",)), ready(data), measuring(made_up([])), say=lambda _: None)
     for code, name in (("code 1", "| popularity"), ("code 2", "| *popularity*")):
-        cells = kept_cells(SMALL, data, ("popularity",), 2, plan.cache, code)
+        cells = kept_cells(SMALL, data, ("popularity",), 2, plan.results, lambda _, c=code: c)
         text = page([section(SMALL, data, ("popularity",), cells)])
         assert f"{name} | .5000 [.0000, 1.0000] | .5000 [.0000, 1.0000] | best baseline | 1 | 2.0 | 7.0 |" in text
     other_data = replace(data, vectors_digest="others")
-    assert kept_cells(SMALL, other_data, ("popularity",), 2, plan.cache, "code 1") == []
+    assert kept_cells(SMALL, other_data, ("popularity",), 2, plan.results, plan.code) == []
 
 
 def test_the_page_shows_seeds_groups_and_slices(plan: Plan, data: Prepared) -> None:
     fill(plan, ready(data), measuring(made_up([])), say=lambda _: None)
-    cells = kept_cells(SMALL, data, MODELS, 2, plan.cache, plan.code)
+    cells = kept_cells(SMALL, data, MODELS, 2, plan.results, plan.code)
     text = page([section(SMALL, data, MODELS, cells)])
     assert "2 users are asked, 6 candidates, 2 relevant products." in text
     # seeds give u0 1.0 and 0.5, u1 nothing: .5 and .25, their standard deviation .25 / sqrt(2)
@@ -212,10 +217,10 @@ def test_a_real_cell_agrees_with_counting_by_hand(data: Prepared, tmp_path: Path
     stem = cell.stem(tmp_path)
     record = measure(cell, stem)
     assert record["status"] == "done", record
-    users = per_user(stem, "new-product", "popularity")
+    users = per_user(stem, "new-product", data.snapshot)
     # u0's candidates are e, f: e stands first; u1's are e, f as well: f stands second
     assert users["ndcg@2"].to_dict() == pytest.approx({"u0": 1.0, "u1": 1 / np.log2(3)})
-    alone = per_user(stem, "new-product", "popularity", alone=True)
+    alone = per_user(stem, "new-product", data.snapshot, alone=True)
     assert alone["ndcg@2"].to_dict() == pytest.approx({"u0": 1.0, "u1": 1 / np.log2(3)})
     assert record["tasks"]["new-product"]["candidates"] == 6
     assert record["alone"]["new-product"]["candidates"] == 2
@@ -236,13 +241,18 @@ def test_lists_of_peers_are_rows_beside_the_models(data: Prepared, tmp_path: Pat
     lists.to_parquet(folder / "other-tool-seed3.parquet")
     (folder / "other-tool-seed3.json").write_text('{"seconds": {"train": 7.0}, "peak_mib": 11}')
     lists.to_parquet(folder / "no seed.parquet")
-    found = list(peers(SMALL, data, tmp_path, "code"))
-    assert [(cell.model, cell.seed) for cell, _ in found] == [("other-tool", 3)]
-    stem = found[0][1]
-    assert per_user(stem, "new-product", "recs")["ndcg@2"].to_dict() == {"u0": 1.0, "u1": 0.0}
+    (stem,) = peers(SMALL, data, tmp_path, tmp_path / "results", "code")
+    assert per_user(stem, "new-product", data.snapshot)["ndcg@2"].to_dict() == {"u0": 1.0, "u1": 0.0}
     record = load(stem)
     assert record is not None
+    assert (record["model"], record["seed"]) == ("other-tool", 3)
     assert record["training"] == {"seconds": 7.0, "peak_mib": 11}
+    # on a machine without the lists their figures stay, but for another graph they do not hold
+    elsewhere = tmp_path / "empty"
+    assert list(peers(SMALL, data, elsewhere, tmp_path / "results", "other code")) == [stem]
+    nodes = {**data.snapshot.nodes, "Brand": data.snapshot.nodes["User"]}
+    other = replace(data, snapshot=replace(data.snapshot, nodes=nodes))
+    assert list(peers(SMALL, other, elsewhere, tmp_path / "results", "code")) == []
 
 
 @pytest.mark.parametrize(
@@ -254,7 +264,7 @@ def test_a_process_that_dies_is_a_failed_cell(
 ) -> None:
     monkeypatch.setattr(subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, status))
     cell = Cell(SMALL, "ease", 0, data, "code")
-    record = measure_apart(cell, cell.stem(tmp_path), tmp_path)
+    record = measure_apart(cell, cell.stem(tmp_path), tmp_path, tmp_path)
     assert (record["status"], record["reason"]) == ("failed", reason)
     assert load(cell.stem(tmp_path)) == record
 
@@ -264,18 +274,19 @@ def test_figures_of_code_that_changed_meanwhile_are_not_kept(
 ) -> None:
     cell = Cell(SMALL, "popularity", 0, data, "code of yesterday")
     monkeypatch.setattr(one_cell, "PROTOCOLS", {"small": SMALL})
-    words = ["one_cell", "small", "popularity", "0", "--cache", str(tmp_path), "--code", cell.code]
+    words = ["one_cell", "small", "popularity", "0", "--cache", str(tmp_path), "--results", str(tmp_path)]
+    words += ["--code", cell.code]
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(SystemExit) as ended:
         one_cell.main()
     monkeypatch.setattr(subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, ended.value.code))
-    with pytest.raises(SystemExit, match="the model room's code has changed"):
-        measure_apart(cell, cell.stem(tmp_path), tmp_path)
+    with pytest.raises(SystemExit, match="the code of the model has changed"):
+        measure_apart(cell, cell.stem(tmp_path), tmp_path, tmp_path)
     assert load(cell.stem(tmp_path)) is None
 
 
 def test_a_page_without_any_cell_lists_every_protocol(tmp_path: Path) -> None:
-    text = page(sections(tmp_path, ("item-knn", "text"), 1, "code"))
+    text = page(sections(tmp_path, tmp_path, ("item-knn", "text"), 1, lambda _: "code"))
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(PROTOCOLS)
     # text has no row where there is none, or where relations that it does not read make the difference
     without_text = 2 + sum(protocol.lacks >= {"text"} for protocol in PROTOCOLS.values())

@@ -51,23 +51,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def keep(cache: Path, data: Prepared, model: str, settings: Mapping[str, Any], **facts: Any) -> None:
     path = cache / "tuned" / "small" / f"{model}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"inputs": tuned._inputs(SMALL, data, cache), "budget": vars(FEW), "settings": dict(settings)}
+    record = {"inputs": tuned._inputs(SMALL, data), "budget": vars(FEW), "settings": dict(settings)}
     path.write_text(json.dumps(record | {"trials": 4, "validation": {"before": 0.1, "after": 0.25}} | facts))
 
 
 def test_a_search_is_kept_and_not_repeated(data: Prepared, tmp_path: Path) -> None:
-    record = search(SMALL, data, "item-knn", FEW, tmp_path)
+    record = search(SMALL, data, "item-knn", FEW, tmp_path, tmp_path / "journals")
     assert record["trials"] == 4
     assert record["validation"]["after"] >= record["validation"]["before"]
     assert found(SMALL, data, "item-knn", tmp_path) == json.loads(json.dumps(record))
     assert missing(SMALL, data, ("popularity", "item-knn", "ease", "text"), FEW, tmp_path) == ["ease"]
     assert missing(SMALL, data, ("item-knn",), Budget(5, 1.0), tmp_path) == ["item-knn"]
-    again = search(SMALL, data, "item-knn", FEW, tmp_path)  # the search's own journal knows all trials
+    again = search(
+        SMALL, data, "item-knn", FEW, tmp_path, tmp_path / "journals"
+    )  # the search's own journal knows all trials
     assert again == record
 
 
 def test_nothing_to_search_is_kept_with_the_reason(data: Prepared, tmp_path: Path) -> None:
-    record = search(SMALL, data, "own-repeats", FEW, tmp_path)
+    record = search(SMALL, data, "own-repeats", FEW, tmp_path, tmp_path / "journals")
     assert "own-repeats has nothing to tune on this graph" in record["reason"]
     assert record["settings"] == {}
     assert missing(SMALL, data, ("own-repeats",), FEW, tmp_path) == []
@@ -85,7 +87,7 @@ def test_settings_of_another_graph_or_question_do_not_hold(data: Prepared, tmp_p
 def test_cells_take_the_settings_found(data: Prepared, tmp_path: Path) -> None:
     keep(tmp_path, data, "item-knn", {"models.item_knn.shrink": 2.5})
     keep(tmp_path, data, "network", {"train.lr": 0.004})
-    plan = Plan([SMALL], ("item-knn", "ease", "network", "fused", "auto"), 1, tmp_path, "code")
+    plan = Plan([SMALL], ("item-knn", "ease", "network", "fused", "auto"), 1, tmp_path, lambda _: "code")
     cells = {cell.model: cell.config for cell in wanted(plan, lambda _: data)}
     assert cells["item-knn"].models.item_knn.shrink == 2.5
     shipped = Cell(SMALL, "ease", 0, data, "code").config
@@ -106,7 +108,9 @@ def test_every_model_has_the_same_budget_and_what_is_known_is_not_searched(data:
         return {"trials": 4, "settings": {}} if model == "ease" else {"reason": "there is no memory"}
 
     twin = replace(SMALL, name="twin", tuned_on="")
-    plan = Plan([SMALL, SMALL], ("popularity", "ease", "als", "text", "fused"), 1, tmp_path, "code", search=FEW)
+    plan = Plan(
+        [SMALL, SMALL], ("popularity", "ease", "als", "text", "fused"), 1, tmp_path, lambda _: "code", search=FEW
+    )
     assert search_all(plan, lambda _: data, run, said.append) == 2
     assert asked == [("small", "ease", FEW), ("small", "als", FEW)]
     assert said == ["small, ease: 4 trials, {}", "small, als: there is no memory"]
@@ -131,7 +135,7 @@ def test_the_page_tells_what_was_searched(data: Prepared, tmp_path: Path) -> Non
     keep(tmp_path, data, "als", {}, validation={"before": None, "after": 0.5})
     models = ("item-knn", "als", "ease")
     found_ = searches(SMALL, data, models, tmp_path)
-    cells = kept_cells(SMALL, data, models, 1, tmp_path, "code")
+    cells = kept_cells(SMALL, data, models, 1, tmp_path, lambda _: "code")
     text = page([section(SMALL, data, models, cells, found_)])
     assert "4 trials or 1 minutes each" in text
     assert "| item-knn | 4 | .1000 | .2500 | `models.item_knn.shrink` 2.5, `models.ease.penalties` 7.0 |" in text
