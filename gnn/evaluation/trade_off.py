@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from gnn.config import EvalConfig, RerankConfig
 from gnn.errors import GnnError
+from gnn.evaluation.as_configured import CONFIGURED, PLAIN, VARIANTS, compared
 from gnn.measure.beyond_accuracy import diversity, gini
 from gnn.measure.bootstrap import Bootstrap
 from gnn.measure.lists import hits_of, masked_scores
 from gnn.measure.metrics import at_k
-from gnn.measure.ranking import blocks
+from gnn.measure.ranking import blocks, top_k
 from gnn.model.align import make_split, parts_at
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
@@ -38,6 +39,8 @@ STRENGTHS: dict[Rule, tuple[float, ...]] = {
     "exposure": (0.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02),
 }
 """What is tried of each rule, from off to strong."""
+Key = tuple[Rule, float] | str
+"""A kind of list: a rule alone at a strength, or a name."""
 SETTING: dict[Rule, str] = {"mmr": "mmr", "calibration": "calibration", "exposure": "exposure_cap"}
 """Field of `RerankConfig` that holds the strength."""
 
@@ -68,7 +71,9 @@ def trade_off(
         JSON-able: `stage` (valid), `task`, `k`, `users`, `candidates`, `similarity`, and `rules`: per rule one entry
         per strength with `strength`, `ndcg`, `change` (relative to strength 0, with its paired interval),
         `diversity` (mean over a list's pairs of 1 - similarity), `divergence` (mean KL in nats between the categories
-        of history and list), `coverage` and `gini` (of the candidates over all lists).
+        of history and list), `coverage` and `gini` (of the candidates over all lists). `together`: what all rules
+        cost as `config` has them, as `as_configured.compared` tells it; pins, stock and dates, which are of today, are
+        left out.
 
     Raises:
         GnnError: k < 0, a setting that makes no sense, or valid asks nobody anything.
@@ -84,7 +89,8 @@ def trade_off(
         parts = parts_at(bundle, snapshot, product_vectors, split, "valid")
     traits = _traits(snapshot, checked(config), parts)
     length = k or max(bundle.config.eval.k)
-    settings = {(rule, s): _alone(config, rule, s) for rule in rules for s in STRENGTHS[rule]}
+    settings: dict[Key, RerankConfig] = {(rule, s): _alone(config, rule, s) for rule in rules for s in STRENGTHS[rule]}
+    settings |= {VARIANTS: RAW, CONFIGURED: config}
     scorer = bundle.fused(parts, task.candidates, task.name)
     found = _lists(task, scorer, traits, settings, length, bundle.config.eval.block, progress)
     out: dict[str, Any] = {
@@ -96,6 +102,8 @@ def trade_off(
         "similarity": config.similarity,
         "rules": {},
     }
+    together = {name: found[name] for name in (PLAIN, VARIANTS, CONFIGURED)}
+    out["together"] = compared(task, together, traits.variant, bundle.config.eval)
     for rule in rules:
         lists = {strength: found[rule, strength] for strength in STRENGTHS[rule]}
         out["rules"][rule] = _points(task, lists, traits, config, bundle.config.eval)
@@ -122,19 +130,20 @@ def _lists(
     task: Task,
     scorer: Fused,
     traits: Traits,
-    settings: dict[tuple[Rule, float], RerankConfig],
+    settings: dict[Key, RerankConfig],
     k: int,
     cells: int,
     progress: Progress,
-) -> dict[tuple[Rule, float], NDArray[np.int64]]:
-    """Lists under each setting, shape (users, k); each user is scored once."""
+) -> dict[Key, NDArray[np.int64]]:
+    """Lists under each setting and in the model's order, shape (users, k); each user is scored once."""
     n = len(task.users)
     makers = {key: Reranker(c, traits, task.candidates, n) for key, c in settings.items()}
-    out = {key: np.full((n, k), -1) for key in settings}
+    out = {key: np.full((n, k), -1) for key in (PLAIN, *settings)}
     with progress.station("re-rank the validation users", n, "users") as station:
         for at in blocks(n, len(task.candidates), cells):
             scores = masked_scores(task, scorer, at)
             histories = task.history.take(task.users[at])
+            out[PLAIN][at] = top_k(scores, k)
             for key, maker in makers.items():
                 out[key][at] = maker.lists(scores, histories, k)
             station.advance(at.stop - at.start)

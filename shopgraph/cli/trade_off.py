@@ -125,7 +125,7 @@ def command(
 
 
 def show(report: dict[str, Any]) -> None:
-    """A table per rule."""
+    """A table per rule, and one of what all cost together."""
     header = ("strength", f"NDCG@{report['k']}", "change", "95 % interval", "diversity", "KL", "coverage", "Gini")
     for rule, points in report["rules"].items():
         rows = []
@@ -136,7 +136,20 @@ def show(report: dict[str, Any]) -> None:
             strength = f"{p['strength']:g}" + (" *" if p["strength"] == report["settings"][rule] else "")
             rows.append((strength, f"{p['ndcg']:.4f}", f"{change['mean']:+.2%}", interval, *figures))
         console.out.print(console.table(f"\n{rule}, {report['task']}, valid", header, rows, right=header))
+    _show_together(report["together"], report["k"])
     console.say(f"\n{report['users']:,} users, {report['candidates']:,} candidates; * what the settings say; 0 is off")
+
+
+def _show_together(kinds: Sequence[dict[str, Any]], k: int) -> None:
+    rows = []
+    for kind in kinds:
+        row = [str(kind["name"])]
+        for way in ("by_product", "by_group"):
+            change = kind[way]["change"]
+            row += [f"{kind[way]['ndcg']:.4f}", f"{change['mean']:+.2%} [{change['low']:+.2%}, {change['high']:+.2%}]"]
+        rows.append(tuple(row))
+    header = ("lists", f"NDCG@{k} by product", "change", "by variant group", "change ")
+    console.out.print(console.table("\nall rules together", header, rows, right=header[1:]))
 
 
 def draw(report: dict[str, Any], out: Path) -> None:

@@ -149,6 +149,11 @@ def test_the_trade_off_begins_at_the_models_own_lists(
     assert diversity == sorted(diversity)
     assert diversity[0] < 0.85
     assert diversity[-1] == 1.0  # eight lines, lists of seven
+    together = {kind["name"]: kind["by_product"] for kind in report["together"]}
+    assert together["model's order"]["ndcg"] == pytest.approx(want)
+    assert together["as configured"]["change"]["mean"] == pytest.approx(together["as configured"]["ndcg"] / want - 1)
+    at_default = next(p for p in report["rules"]["mmr"] if p["strength"] == RerankConfig().mmr)
+    assert together["as configured"]["ndcg"] == pytest.approx(at_default["ndcg"])
     spread = report["rules"]["exposure"]
     assert [p["gini"] for p in spread] == sorted((p["gini"] for p in spread), reverse=True)
 
