@@ -121,8 +121,7 @@ def section(
         reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
         tables = [Table("", protocol.metrics, [], reasons)]
     on = _measured_on(cells)
-    ours = any(cell.record["status"] == "done" and not cell.peer for cell in cells)
-    return Section(protocol.name, protocol.about, tables, protocol.published, on, searched, protocol.tuned_on, ours)
+    return Section(protocol.name, protocol.about, tables, protocol.published, on, searched, protocol.tuned_on)
 
 
 def _table(

@@ -87,7 +87,6 @@ class Section:
         measured_on: lines on machines and days.
         searched: what searches found.
         tuned_on: the section whose settings these are, empty: this one.
-        measured: whether any of the models has been measured, peers aside.
     """
 
     title: str
@@ -97,7 +96,6 @@ class Section:
     measured_on: Sequence[str] = ()
     searched: Sequence[Search] = ()
     tuned_on: str = ""
-    measured: bool = True
 
 
 def page(sections: Sequence[Section], before: str = "") -> str:
@@ -105,14 +103,24 @@ def page(sections: Sequence[Section], before: str = "") -> str:
 
     Args:
         sections: in order.
-        before: the page as it was: the text of a section stays of which nothing has been measured here.
+        before: the page as it was: the text of a section stays that has figures of a model without any now.
     """
     earlier = {text.partition("\n")[0]: text for text in before.split("\n## ")[1:]}
     parts = [HEAD.format(missing=MISSING)]
     for section in sections:
-        stays = section.title in earlier and not section.measured
+        stays = section.title in earlier and not told(earlier[section.title]) <= _named(section)
         parts.append(f"## {earlier[section.title].rstrip()}\n" if stays else _section(section))
     return "\n".join(parts)
+
+
+def told(text: str) -> set[str]:
+    """Models of which a section's text has figures."""
+    lines = (line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| "))
+    return {cells[0].strip("*") for cells in lines if len(cells) > 2 and "[" in cells[1]}
+
+
+def _named(section: Section) -> set[str]:
+    return {row.model for table in section.tables for row in table.rows}
 
 
 def _section(section: Section) -> str:

@@ -3,8 +3,10 @@
 # ruff: noqa: RUF001 - the page has en dashes
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.quality.figures import Row
-from bench.quality.page import HEAD, Section, Table, interval, page, title_of
+from bench.quality.page import HEAD, Section, Table, interval, page, title_of, told
 from bench.quality.protocols import Published
 from gnn.measure.bootstrap import Interval
 
@@ -43,6 +45,10 @@ Published or measured elsewhere, quoted and not run here:
 
 Measured on 2 cores, 2026-11-22.
 """
+
+
+def test_models_with_figures_are_told_from_those_without() -> None:
+    assert told(GOLDEN) == {"ease", "network"}
 
 
 def test_a_small_table_reads_as_worked_out_by_hand() -> None:
@@ -93,13 +99,17 @@ def test_numbers() -> None:
     assert [title_of(m) for m in ("hit_rate@10", "mrr@5", "auc")] == ["HR@10", "MRR@5", "auc"]
 
 
-def test_a_section_that_was_not_measured_here_stays_as_it_was() -> None:
+def test_a_section_that_has_more_than_was_measured_stays_as_it_was() -> None:
     row = Row("ease", {"ndcg@10": Interval(0.5, 0.25, 0.75, 4)}, NAN, None)
     table = [Table("New products", ["ndcg@10"], [row])]
     first = page([Section("one", "About one.", table), Section("two", "About two.", table)])
-    later = [Section("one", "About one, again.", [], measured=False), Section("two", "About two, again.", table)]
+    later = [Section("one", "About one, again.", []), Section("two", "About two, again.", table)]
     assert page(later, first) == first.replace("About two.", "About two, again.")
     assert page(later, page(later, first)) == page(later, first)
-    new = Section("new", "About new.", [], measured=False)
+    new = Section("new", "About new.", [])
     assert "About one, again." in page(later)
     assert page([*later, new], first).count("About new.") == 1
+    als = replace(row, model="als", current=False)
+    more = [Section("one", "About one, again.", [Table("New products", ["ndcg@10"], [row, als])])]
+    assert "About one, again." in page(more, first)  # what is new is added
+    assert page([Section("one", "About one.", table)], page(more)) == page(more)  # and nothing is lost
