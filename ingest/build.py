@@ -45,7 +45,7 @@ class IngestSettings:
     earliest: datetime = field(default=datetime(1990, 1, 1, tzinfo=UTC))
     threads: int = 2
     memory_limit: str = "3GB"
-    privacy: PrivacySettings = PrivacySettings()
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
 
 def build_tables(

@@ -98,7 +98,7 @@ class Disclosure:
         """
         if not any(self._hides(what) for what in found):
             return "s.__ragged"
-        fields = f"list_transform(range(json_array_length(s.__ragged)), lambda i: {literal(HIDDEN)})"
+        fields = f"list_transform(range(CAST(json_array_length(s.__ragged) AS BIGINT)), lambda i: {literal(HIDDEN)})"
         return (
             "CASE WHEN s.__ragged IS NULL THEN NULL WHEN json_type(s.__ragged) = 'ARRAY' "
             f"THEN CAST(to_json({fields}) AS VARCHAR) ELSE {literal(json.dumps(HIDDEN))} END"
