@@ -129,9 +129,9 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             "triples",
             (
-                Column("head", Kind.ID, required=True),
+                Column("head", Kind.ID, required=True, personal=Personal.ID),  # where head_type says that it is a user
                 Column("relation", Kind.ID, required=True),
-                Column("tail", Kind.ID, required=True),
+                Column("tail", Kind.ID, required=True, personal=Personal.ID),  # likewise
                 *_ids("head_type", "tail_type"),
                 Column("time", Kind.TIME),
             ),
@@ -167,7 +167,11 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("promotions", (Column("product_id", Kind.ID, required=True),)),
         TableSpec(
             "removals",
-            (Column("table", Kind.ID, required=True), Column("id", Kind.ID, required=True), Column("time", Kind.TIME)),
+            (
+                Column("table", Kind.ID, required=True),
+                Column("id", Kind.ID, required=True, personal=Personal.ID),  # where the table is one of people
+                Column("time", Kind.TIME),
+            ),
         ),
         TableSpec(
             "accounts",

@@ -17,7 +17,7 @@ import duckdb
 from ingest.columns import SQL_TYPES, BoundColumn
 from ingest.contract import TABLES, Personal
 from ingest.names import identifier, literal
-from ingest.personal import PERSON, domain, personal_columns
+from ingest.personal import PERSON, STANDS_IN, domain, personal_columns
 from ingest.pseudonyms import create_macro
 
 if TYPE_CHECKING:
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 HIDDEN = "[hidden]"
 """What the quarantine shows in place of a value that must not leave the run."""
 
-_STANDS_IN = {
-    ("removals", "id"): ("table", {"users": PERSON, "accounts": PERSON, "events": "event_id"}),
-    ("triples", "head"): ("head_type", {"user": PERSON, "account": PERSON}),
-    ("triples", "tail"): ("tail_type", {"user": PERSON, "account": PERSON}),
-}
-"""Columns that hold ids of people only where another column says so: (table, column) -> that column, its values."""
+_CONDITIONAL = frozenset(column for _, column in STANDS_IN)
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,11 @@ class Disclosure:
         personal = personal_columns(table.name) | dict.fromkeys(table.contacts, Personal.CONTACT)
         types = {c.name: SQL_TYPES[c.kind] for c in spec.columns}
         emptied = [n for n, what in personal.items() if self._left_out(what)]
-        hashed = [n for n, what in personal.items() if self.keyed and what is not Personal.TEXT]
+        conditional = _conditional(table.name)
+        hashed = [n for n, w in personal.items() if self.keyed and w is not Personal.TEXT and n not in conditional]
         columns = {n: f"CAST(NULL AS {types[n]})" for n in emptied if n in types}
         if self.keyed:
-            columns |= _conditional(table.name)
+            columns |= conditional
         extras = {n: "VARCHAR" if n in hashed else t for n, t in table.extras.items() if n not in emptied}
         relation = self._replaced(connection, table.relation, columns, {n: domain(n) for n in hashed}, spec.key)
         return replace(table, relation=relation, extras=extras)
@@ -86,7 +82,7 @@ class Disclosure:
         what = Personal.CONTACT if column is None else column.personal
         if what is None or not self._hides(what):
             return raw
-        if what is Personal.ID and column is not None:
+        if what is Personal.ID and column is not None and column.name not in _CONDITIONAL:
             return f"sg_pseudonym({literal(domain(column.name))}, sg_id({raw}))"
         return f"CASE WHEN {raw} IS NOT NULL THEN {literal(HIDDEN)} END"
 
@@ -153,7 +149,7 @@ class Disclosure:
 def _conditional(table: str) -> dict[str, str]:
     """The columns of `table` that hold ids of people where another column says so: name -> SQL."""
     found = {}
-    for (owner, name), (other, kinds) in _STANDS_IN.items():
+    for (owner, name), (other, kinds) in STANDS_IN.items():
         if owner == table:
             cases = " ".join(
                 f"WHEN {literal(value)} THEN sg_pseudonym({literal(kind)}, r.{identifier(name)})"

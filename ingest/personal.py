@@ -41,6 +41,14 @@ DOMAINS = {"user_id": PERSON, "account_id": PERSON}
 id (see `ingest.accounts`), hence one kind for both."""
 
 
+STANDS_IN = {
+    ("removals", "id"): ("table", {"users": PERSON, "accounts": PERSON, "events": "event_id"}),
+    ("triples", "head"): ("head_type", {"user": PERSON, "account": PERSON}),
+    ("triples", "tail"): ("tail_type", {"user": PERSON, "account": PERSON}),
+}
+"""Columns that hold ids of people only where another column says so: (table, column) -> that column, its values."""
+
+
 def domain(column: str) -> str:
     """The kind of id that a column holds: equal ids have equal pseudonyms within a kind and nowhere else."""
     return DOMAINS.get(column, column)

@@ -252,7 +252,7 @@ def test_the_contract_declares_what_is_personal() -> None:
     ids = (
         "users.user_id", "events.event_id", "events.user_id", "events.order_id", "events.session_id",
         "events.list_id", "events.account_id", "campaigns.user_id", "redemptions.user_id", "accounts.account_id",
-        "accounts.user_id",
+        "accounts.user_id", "triples.head", "triples.tail", "removals.id",
     )  # fmt: skip
     contacts = [f"accounts.{c}" for c in ("loyalty_id", "email", "phone", "name", "postcode", "device_id")]
     assert found == (
