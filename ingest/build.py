@@ -12,9 +12,11 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.mapping import DANGLING
+from ingest.privacy import PrivacySettings
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport, write_json
 from ingest.quality_page import write_page
@@ -36,12 +38,14 @@ class IngestSettings:
         earliest: rows with an earlier time are quarantined.
         threads: of the working database; the result does not depend on it.
         memory_limit: of the working database, which spills to disk beyond; nor on this.
+        privacy: what becomes of personal data.
     """
 
     dangling: str = "quarantine"
     earliest: datetime = field(default=datetime(1990, 1, 1, tzinfo=UTC))
     threads: int = 2
     memory_limit: str = "3GB"
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
 
 
 def build_tables(
@@ -77,6 +81,7 @@ def build_tables(
     """
     if settings.dangling not in DANGLING:
         raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
+    key = settings.privacy.key()
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
     _check_target(tables_dir, opened)
@@ -86,7 +91,7 @@ def build_tables(
             _write_reports(current, reports_dir)
             return current
         with _scratch(tables_dir) as scratch:
-            report = _build(opened, scratch, given or datetime.now(UTC), settings, progress)
+            report = _build(opened, scratch, given or datetime.now(UTC), settings, key, progress)
             _write_reports(report, reports_dir)
             _replace(scratch / "tables", tables_dir)
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
@@ -119,18 +124,21 @@ def tables_current(
 def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
     shown = {k: str(v) for k, v in asdict(settings).items() if k in ("dangling", "earliest")}
-    return {"source": source.name, "settings": shown, **source.described()}
+    privacy = settings.privacy.described(settings.privacy.key())
+    return {"source": source.name, "settings": shown, "privacy": privacy, **source.described()}
 
 
 def _build(
-    source: Source, scratch: Path, as_of: datetime, settings: IngestSettings, progress: Progress
+    source: Source, scratch: Path, as_of: datetime, settings: IngestSettings, key: bytes | None, progress: Progress
 ) -> QualityReport:
     """Clean every table into `scratch/tables` and write the manifest there."""
     known = {name: path.stat() for name, path in source.files().items()}
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
         create_macros(connection)
-        run = TableRun(connection, source, scratch, as_of, settings.earliest, source.dangling or settings.dangling)
+        disclosure = Disclosure.open(connection, key, free_text=settings.privacy.free_text == "keep")
+        dangling = source.dangling or settings.dangling
+        run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, disclosure)
         for name in run.order():
             with progress.station(f"clean {name}", source.rows(name), "rows") as station:
                 run.clean(name, station)

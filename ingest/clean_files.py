@@ -10,7 +10,7 @@ import duckdb
 
 from ingest.cleaning import CleanedTable
 from ingest.columns import SQL_TYPES
-from ingest.contract import TABLES
+from ingest.contract import TABLES, Personal
 from ingest.merge import MergedTable
 from ingest.names import identifier, literal
 
@@ -32,17 +32,20 @@ class LoadedTable:
         name: the contract table.
         relation: its rows.
         extras: extra column -> SQL type.
+        contacts: the extra columns that are contact fields.
     """
 
     name: str
     relation: str
     extras: dict[str, str]
+    contacts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, cleaned: CleanedTable, merged: MergedTable) -> LoadedTable:
         """The table after cleaning and merging."""
         extras = {c.name: SQL_TYPES[c.kind] for c in cleaned.columns if c.extra}
-        return cls(cleaned.name, merged.relation, extras)
+        contacts = tuple(c.name for c in cleaned.columns if c.extra and c.personal is Personal.CONTACT)
+        return cls(cleaned.name, merged.relation, extras, contacts)
 
 
 def create_missing(
@@ -101,12 +104,13 @@ def write_account_users(connection: duckdb.DuckDBPyConnection, relation: str, ta
     connection.execute(f"COPY (FROM {relation} ORDER BY account_id) TO {literal(str(target))} {_PARQUET}")
 
 
-def case_variants(connection: duckdb.DuckDBPyConnection, file: Path, column: str) -> list[list[str]]:
-    """Groups of ids in a clean file that differ only by case, sorted."""
+def case_variants(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, shown: str = "v"
+) -> list[list[str]]:
+    """Groups of ids in a relation that differ only by case, sorted; `shown` is SQL of an id `v` as it is given."""
     name = identifier(column)
     found = connection.execute(
-        f"SELECT list(v ORDER BY v) AS variants FROM (SELECT DISTINCT {name} AS v FROM "
-        f"read_parquet({literal(str(file))}) WHERE {name} IS NOT NULL) GROUP BY lower(v) HAVING count(*) > 1 "
-        "ORDER BY variants"
+        f"SELECT list({shown} ORDER BY {shown}) AS variants FROM (SELECT DISTINCT {name} AS v FROM "
+        f"{identifier(relation)} WHERE {name} IS NOT NULL) GROUP BY lower(v) HAVING count(*) > 1 ORDER BY variants"
     ).fetchall()
     return [list(row[0]) for row in found]

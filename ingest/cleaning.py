@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from ingest.accounts import with_users
 from ingest.columns import ROW_TIME, BoundColumn, bind, iso_name, word_name
-from ingest.contract import TABLES, Kind
+from ingest.contract import TABLES, Kind, Personal
+from ingest.disclosure import Disclosure
 from ingest.names import identifier, literal
 from ingest.rules import Rule, RuleContext, rules_of
-from ingest.staging import LINE_BITS, StagedTable, without_statistics
+from ingest.source_types import raw_text
+from ingest.staging import LINE_BITS, StagedColumn, StagedTable, without_statistics
 
 CONTENT_ID_LENGTH = 20
 """Hexadecimal digits of an event id made from the row's content."""
@@ -32,6 +34,7 @@ class CleanedTable:
         rows_in: rows of the source.
         quarantined: rows that failed, per index of `rules`.
         mended: (mend rule, column) -> fields mended in good rows.
+        left_out: source name of every contact field that is not loaded -> how it was found.
     """
 
     name: str
@@ -41,6 +44,7 @@ class CleanedTable:
     rows_in: int
     quarantined: dict[int, int]
     mended: dict[tuple[str, str], int]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def clean_table(
@@ -55,7 +59,8 @@ def clean_table(
         accounts: relation (account_id, user_id) that gives events without a user theirs.
     """
     spec = TABLES[staged.name]
-    columns = bind(connection, staged, spec)
+    bound = bind(connection, staged, spec)
+    columns = bound.columns
     rules = rules_of(spec, columns, context)
     mends = [(rule, c.name, predicate) for c in columns for rule, predicate in c.mends.items()]
     flags = [f"({predicate}) AS __mend{i}" for i, (_, _, predicate) in enumerate(mends)]
@@ -82,11 +87,12 @@ def clean_table(
     return CleanedTable(
         staged.name,
         relation,
-        tuple(columns),
+        columns,
         tuple(rules),
         sum(counts.values()),
         dict(sorted((r, n) for r, n in counts.items() if r is not None)),
         _mended(connection, relation, [(rule, name) for rule, name, _ in mends]),
+        bound.left_out,
     )
 
 
@@ -137,21 +143,26 @@ def _mended(
 
 
 def write_quarantine(
-    connection: duckdb.DuckDBPyConnection, staged: StagedTable, cleaned: CleanedTable, target: Path
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedTable,
+    cleaned: CleanedTable,
+    target: Path,
+    disclosure: Disclosure,
 ) -> None:
     """Write the rows that broke a rule, with the first that each broke, to Parquet, in the order of the source.
 
     Columns: source_file, line, rule, column, value (of that column, as the source has it), row (JSON of the source's
-    columns, or of the fields of a ragged row).
+    columns, or of the fields of a ragged row). Personal values are shown as far as `disclosure` goes.
     """
     mask = (1 << LINE_BITS) - 1
-    raw = {c.name: c.raw for c in cleaned.columns}
+    raw = {c.name: disclosure.source_value(c, c.raw) for c in cleaned.columns}
     files = " ".join(f"WHEN {f.number} THEN {literal(f.name)}" for f in staged.files)
     names = " ".join(f"WHEN {i} THEN {literal(r.name)}" for i, r in enumerate(cleaned.rules))
     at_fault = " ".join(f"WHEN {i} THEN {literal(r.column)}" for i, r in enumerate(cleaned.rules))
     values = " ".join(f"WHEN {i} THEN {raw[r.column]}" for i, r in enumerate(cleaned.rules) if r.column)
-    pairs = ", ".join(f"{literal(c.source)}, s.{identifier(c.sql)}" for c in staged.columns)
-    row = f"coalesce(s.__ragged, CAST(json_object({pairs}) AS VARCHAR))"
+    pairs = ", ".join(f"{literal(c.source)}, {_shown(c, cleaned, disclosure)}" for c in staged.columns)
+    ragged = disclosure.ragged(_personal(cleaned))
+    row = f"coalesce({ragged}, CAST(json_object({pairs}) AS VARCHAR))"
     at_fault_rows = f"SELECT __ord, __rule FROM {cleaned.relation} WHERE __rule IS NOT NULL"
     source = identifier(staged.relation) if cleaned.quarantined else f"(FROM {identifier(staged.relation)} LIMIT 0)"
     with without_statistics(connection):
@@ -162,3 +173,23 @@ def write_quarantine(
             f"FROM {source} s JOIN ({at_fault_rows}) USING (__ord) ORDER BY s.__ord) "
             f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         )
+
+
+def _personal(cleaned: CleanedTable) -> set[Personal]:
+    """How the columns of the source speak of people."""
+    found = {c.personal for c in cleaned.columns if c.raw != "NULL" and c.personal is not None}
+    return found | ({Personal.CONTACT} if cleaned.left_out else set())
+
+
+def _shown(column: StagedColumn, cleaned: CleanedTable, disclosure: Disclosure) -> str:
+    """SQL of a source column as the quarantine may show it: typed, or as text where it is hidden."""
+    raw = f"s.{identifier(column.sql)}"
+    text = raw_text(column)
+    uses: list[BoundColumn | None] = [c for c in cleaned.columns if c.source == column.source and c.personal]
+    if column.source in cleaned.left_out:
+        uses = [None]
+    for use in uses:
+        shown = disclosure.source_value(use, text)
+        if shown != text:
+            return shown
+    return raw

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from ingest.contract import Column, Kind, TableSpec
+from ingest.contract import Column, Kind, Personal, TableSpec
 from ingest.errors import IngestError
-from ingest.names import extra_names, identifier, literal
+from ingest.names import extra_names, identifier, literal, shown_names
+from ingest.personal import contact_extras
 from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, raw_text
 from ingest.staging import StagedColumn, StagedTable
 from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
@@ -46,6 +47,7 @@ class BoundColumn:
         extra: whether it is outside the contract.
         word: SQL of the raw text trimmed, tidied and null if missing, which value and mends are made of; it is
             computed once per row, as macros that use their argument twice would compute it many times.
+        personal: how it speaks of a person; None where it does not.
     """
 
     name: str
@@ -56,6 +58,7 @@ class BoundColumn:
     source: str | None = None
     extra: bool = False
     word: str | None = None
+    personal: Personal | None = None
 
     @property
     def typed_null(self) -> str:
@@ -63,8 +66,22 @@ class BoundColumn:
         return f"CAST(NULL AS {SQL_TYPES[self.kind]})"
 
 
-def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: TableSpec) -> list[BoundColumn]:
-    """The clean columns of a table: the contract's in its order, then the extras in the source's.
+@dataclass(frozen=True)
+class BoundTable:
+    """The columns of a staged table.
+
+    Attributes:
+        columns: the clean columns: the contract's in its order, then the extras in the source's.
+        left_out: source name of every extra column that is not loaded since it is a contact field -> how that was
+            found (see `ingest.personal.contact_extras`). Those of accounts are loaded: they are evidence of who is who.
+    """
+
+    columns: tuple[BoundColumn, ...]
+    left_out: Mapping[str, str]
+
+
+def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: TableSpec) -> BoundTable:
+    """Bind the columns of a table.
 
     Raises:
         IngestError: a required column or one that the mapping names is missing.
@@ -79,6 +96,10 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
     bound = [_contract_column(staged, column, by_source.get(origin.get(column.name, ""))) for column in spec.columns]
     used = set(origin.values())
     extras = _extra_sources(staged, [c.name for c in spec.columns], [s for s in by_source if s not in used])
+    contacts = contact_extras(connection, staged, {n: by_source[s] for n, s in extras.items() if s in by_source})
+    left_out: dict[str, str] = {}
+    if spec.name != "accounts":
+        left_out = {extras.pop(name): why for name, why in contacts.items()}
     kinds = infer_kinds(connection, staged, [by_source[s] for s in extras.values() if s in by_source])
     for name, source in extras.items():
         column = by_source.get(source)
@@ -86,7 +107,8 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
             bound.append(_text(staged, Column(name, Kind.ID), literal(source), None, True))
         else:
             bound.append(_bound(staged, Column(name, kinds[source]), column, extra=True))
-    return bound
+    personal = {c.name: c.personal for c in spec.columns} | dict.fromkeys(contacts, Personal.CONTACT)
+    return BoundTable(tuple(replace(c, personal=personal.get(c.name)) for c in bound), left_out)
 
 
 def _check_mapped(staged: StagedTable, by_source: Mapping[str, StagedColumn]) -> None:
@@ -95,7 +117,7 @@ def _check_mapped(staged: StagedTable, by_source: Mapping[str, StagedColumn]) ->
             raise IngestError(
                 f"the mapping takes {name} from a column {source!r} that is not there",
                 staged.where,
-                f"columns found: {', '.join(by_source) or 'none'}",
+                f"columns found: {shown_names(list(by_source))}",
             )
 
 
@@ -112,7 +134,7 @@ def _check_required(staged: StagedTable, spec: TableSpec, origin: Mapping[str, s
                 raise IngestError(
                     f"the table {spec.name} has no column {ways[0]!r}",
                     file.name,
-                    f"columns found: {', '.join(file.columns) or 'none'}; rename it or map it in mapping.toml",
+                    f"columns found: {shown_names(file.columns)}; rename it or map it in mapping.toml",
                 )
 
 

@@ -21,6 +21,14 @@ class Kind(Enum):
     TIME = "timestamp[us, UTC]"
 
 
+class Personal(Enum):
+    """How a column speaks of a person, and with it what of it may leave the run (see `ingest.disclosure`)."""
+
+    CONTACT = "contact"  # reaches the person: never in the graph, a log or a report
+    ID = "identifier"  # stands for the person, or leads there in the shop's own systems
+    TEXT = "free text"  # written by the person, about anything
+
+
 @dataclass(frozen=True)
 class Column:
     """A contract column.
@@ -29,11 +37,13 @@ class Column:
         name: its name in source and clean table.
         kind: what it holds.
         required: whether the table is unusable without the column and a row without a value is quarantined.
+        personal: how it speaks of a person; None where it does not.
     """
 
     name: str
     kind: Kind
     required: bool = False
+    personal: Personal | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,8 @@ LEVEL_SEPARATOR = " > "
 PATH_SEPARATOR = ";"
 
 
-def _ids(*names: str) -> tuple[Column, ...]:
-    return tuple(Column(n, Kind.ID) for n in names)
+def _ids(*names: str, personal: Personal | None = None) -> tuple[Column, ...]:
+    return tuple(Column(n, Kind.ID, personal=personal) for n in names)
 
 
 TABLES: dict[str, TableSpec] = {
@@ -89,12 +99,13 @@ TABLES: dict[str, TableSpec] = {
             ),
             key=("product_id",),
         ),
-        TableSpec("users", (Column("user_id", Kind.ID, required=True),), key=("user_id",)),
+        TableSpec("users", (Column("user_id", Kind.ID, required=True, personal=Personal.ID),), key=("user_id",)),
         TableSpec(
             "events",
             (
-                Column("event_id", Kind.ID),  # always filled in the clean table
-                Column("user_id", Kind.ID, required=True),  # or account_id, where accounts are resolved
+                Column("event_id", Kind.ID, personal=Personal.ID),  # always filled in the clean table
+                # or account_id, where accounts are resolved
+                Column("user_id", Kind.ID, required=True, personal=Personal.ID),
                 Column("product_id", Kind.ID, required=True),  # but for searches
                 Column("event", Kind.ID, required=True),
                 Column("time", Kind.TIME),
@@ -102,24 +113,25 @@ TABLES: dict[str, TableSpec] = {
                 Column("quantity", Kind.FLOAT),  # whole numbers expected; the graph has INTEGER
                 Column("price", Kind.FLOAT),
                 Column("rating", Kind.FLOAT),
-                Column("text", Kind.TEXT),
+                Column("text", Kind.TEXT, personal=Personal.TEXT),
                 Column("channel", Kind.ID),
                 Column("store", Kind.ID),
-                *_ids("order_id", "session_id"),
-                Column("query", Kind.TEXT),
-                *_ids("list_id"),
+                *_ids("order_id", "session_id", personal=Personal.ID),
+                Column("query", Kind.TEXT, personal=Personal.TEXT),
+                *_ids("list_id", personal=Personal.ID),
                 Column("slot", Kind.INTEGER),
                 Column("propensity", Kind.FLOAT),
-                *_ids("account_id", "split"),
+                *_ids("account_id", personal=Personal.ID),
+                *_ids("split"),
             ),
             key=("event_id",),
         ),
         TableSpec(
             "triples",
             (
-                Column("head", Kind.ID, required=True),
+                Column("head", Kind.ID, required=True, personal=Personal.ID),  # where head_type says that it is a user
                 Column("relation", Kind.ID, required=True),
-                Column("tail", Kind.ID, required=True),
+                Column("tail", Kind.ID, required=True, personal=Personal.ID),  # likewise
                 *_ids("head_type", "tail_type"),
                 Column("time", Kind.TIME),
             ),
@@ -128,7 +140,7 @@ TABLES: dict[str, TableSpec] = {
             "campaigns",
             (
                 Column("campaign_id", Kind.ID, required=True),
-                *_ids("user_id"),
+                *_ids("user_id", personal=Personal.ID),
                 Column("start_time", Kind.TIME),
                 Column("end_time", Kind.TIME),
             ),
@@ -146,7 +158,7 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             "redemptions",
             (
-                Column("user_id", Kind.ID, required=True),
+                Column("user_id", Kind.ID, required=True, personal=Personal.ID),
                 Column("coupon_id", Kind.ID, required=True),
                 *_ids("campaign_id"),
                 Column("time", Kind.TIME),
@@ -155,13 +167,19 @@ TABLES: dict[str, TableSpec] = {
         TableSpec("promotions", (Column("product_id", Kind.ID, required=True),)),
         TableSpec(
             "removals",
-            (Column("table", Kind.ID, required=True), Column("id", Kind.ID, required=True), Column("time", Kind.TIME)),
+            (
+                Column("table", Kind.ID, required=True),
+                Column("id", Kind.ID, required=True, personal=Personal.ID),  # where the table is one of people
+                Column("time", Kind.TIME),
+            ),
         ),
         TableSpec(
             "accounts",
             (
-                Column("account_id", Kind.ID, required=True),
-                *_ids("channel", "user_id", "loyalty_id", "email", "phone", "name", "postcode", "device_id"),
+                Column("account_id", Kind.ID, required=True, personal=Personal.ID),
+                *_ids("channel"),
+                *_ids("user_id", personal=Personal.ID),
+                *_ids("loyalty_id", "email", "phone", "name", "postcode", "device_id", personal=Personal.CONTACT),
             ),
             key=("account_id",),
         ),

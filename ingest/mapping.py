@@ -26,6 +26,8 @@ class TableMapping:
         units: number or time column -> factor that its values are multiplied by.
         event_values: the source's event value (case ignored) -> contract event.
         extras: names of the source columns to keep beside the contract's; None keeps all.
+        personal: names of extra columns that are contact fields, whatever they are called.
+        not_personal: names of extra columns that are none, although they look it.
         encoding: of text files.
         delimiter: of CSV files.
         time_zone: IANA name, for times without a zone.
@@ -37,6 +39,8 @@ class TableMapping:
     units: MappingType[str, float] = field(default_factory=dict)
     event_values: MappingType[str, str] = field(default_factory=dict)
     extras: tuple[str, ...] | None = None
+    personal: tuple[str, ...] = ()
+    not_personal: tuple[str, ...] = ()
     encoding: str = "utf-8"
     delimiter: str = ","
     time_zone: str = "UTC"
@@ -57,7 +61,7 @@ class Mapping:
 
 _DEFAULTS = ("encoding", "delimiter", "time_zone")
 _TOP = ("tables", "dangling", *_DEFAULTS)
-_TABLE = ("files", "columns", "constants", "units", "event_values", "extras", *_DEFAULTS)
+_TABLE = ("files", "columns", "constants", "units", "event_values", "extras", "personal", "not_personal", *_DEFAULTS)
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -112,6 +116,8 @@ class _Reader:
             units={k: self.unit(name, k, v, prefix) for k, v in self.pairs(content, "units", prefix)},
             event_values=self.event_values(name, content, prefix),
             extras=None if extras is True else () if extras is False else self.strings(extras, f"{prefix}extras"),
+            personal=self.strings(content.get("personal", []), f"{prefix}personal"),
+            not_personal=self.strings(content.get("not_personal", []), f"{prefix}not_personal"),
             **given,
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 RESERVED = frozenset({"id", "at", "day", "month", "source", "target", "embedding"})
 """Property names that the graph gives a meaning of its own in every table."""
 
 _MAX_NAME = 60
+_MAX_SHOWN = 20
 
 
 def normalise_name(name: str) -> str:
@@ -46,6 +47,19 @@ def extra_names(sources: Iterable[str], contract: Iterable[str]) -> dict[str, st
         taken.add(unique)
         names[source] = unique
     return names
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Column names for a message of one line: a few, each cut short.
+
+    A first line that holds an e-mail address or a number is no header but data, which a message must not show.
+    """
+    if any("@" in n or re.fullmatch(r"[+(]?[0-9][0-9 ()./:+-]*", n.strip()) for n in names):
+        return f"{len(names)} that look like data, not like names"
+    tidy = [" ".join("".join(c if c.isprintable() else "?" for c in n).split()) for n in names[:_MAX_SHOWN]]
+    shown = ", ".join(n if len(n) <= _MAX_NAME else f"{n[:_MAX_NAME]}…" for n in tidy)
+    more = len(names) - _MAX_SHOWN
+    return (shown or "none") + (f" and {more:,} more" if more > 0 else "")
 
 
 def identifier(name: str) -> str:

@@ -28,6 +28,8 @@ class TableQuality:
         extras: clean name of every extra column -> its name in the source.
         files: the source files.
         examples: quarantine rule -> [value, rows] of the commonest offending values.
+        left_out: source name of every column that is not loaded since it is a contact field -> how that was found:
+            `name`, `mapping`, `e-mail addresses` in it.
     """
 
     rows_in: int = 0
@@ -43,6 +45,7 @@ class TableQuality:
     extras: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     examples: dict[str, list[list[str | int | None]]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,12 @@ def _section(name: str, table: TableQuality) -> str:
         names = ", ".join(f"<code>{escape(n)}</code>" for n in table.extras)
         was = "; ".join(f"<code>{escape(s)}</code> became <code>{escape(n)}</code>" for n, s in renamed.items())
         parts.append(f"<p>Columns beyond the contract, kept as properties: {names}{'. ' + was if was else ''}.</p>")
+    if table.left_out:
+        names = ", ".join(f"<code>{escape(n)}</code> ({escape(why)})" for n, why in table.left_out.items())
+        parts.append(
+            f"<p>Columns left out, since they are contact fields of people: {names}. One that is none is named in "
+            "<code>not_personal</code> in mapping.toml.</p>"
+        )
     return f"<section>{''.join(parts)}</section>"
 
 

@@ -19,7 +19,10 @@ from ingest.clean_files import (
     write_table,
 )
 from ingest.cleaning import CleanedTable, clean_table, write_quarantine
+from ingest.disclosure import Disclosure
 from ingest.merge import MergedTable, merge_rows
+from ingest.names import shown_names
+from ingest.personal import PERSON
 from ingest.progress import Station
 from ingest.quality import TableQuality
 from ingest.rules import RuleContext
@@ -43,6 +46,7 @@ class TableRun:
         as_of: events may lie at most a day after it.
         earliest: no time lies before it.
         dangling: `quarantine` or `create`.
+        disclosure: what of personal data may be written.
 
     Attributes:
         target: folder of the clean tables.
@@ -58,8 +62,10 @@ class TableRun:
         as_of: datetime,
         earliest: datetime,
         dangling: str,
+        disclosure: Disclosure,
     ) -> None:
         self._connection, self._source, self._scratch = connection, source, scratch
+        self._disclosure = disclosure
         self._create_products = dangling == "create" or "products" not in source.tables
         known = None if self._create_products else "loaded_products"
         self._context = RuleContext(as_of, earliest, known)
@@ -79,14 +85,14 @@ class TableRun:
         accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
         cleaned = clean_table(self._connection, staged, self._context, accounts)
         quarantine = self.target / "quarantine" / f"{name}.parquet"
-        write_quarantine(self._connection, staged, cleaned, quarantine)
+        write_quarantine(self._connection, staged, cleaned, quarantine, self._disclosure)
         merged = merge_rows(self._connection, cleaned)
         self._loaded[name] = LoadedTable.of(cleaned, merged)
         self.quality[name] = _quality(staged, cleaned, merged, self._examples(quarantine))
         if name == "accounts":
             resolve_accounts(self._connection, merged.relation, None)
         if name not in ("products", "users"):
-            write_table(self._connection, self._loaded[name], self._file(name))
+            self._write(self._loaded[name])
         station.advance(cleaned.rows_in)
         station.note(_remark(self.quality[name]))
 
@@ -99,7 +105,9 @@ class TableRun:
         named = [f"SELECT product_id FROM {self._loaded[n].relation}" for n in PRODUCT_TABLES if n in self._loaded]
         self._finish("products", "product_id", named if self._create_products else [])
         for table, column in _ID_COLUMNS:
-            if self._file(table).exists() and (groups := case_variants(self._connection, self._file(table), column)):
+            shown = self._disclosure.case_variants("v") if table == "users" else "v"
+            relation = self._loaded[table].relation if table in self._loaded else None
+            if relation and (groups := case_variants(self._connection, relation, column, shown)):
                 self.case_variants[f"{table}.{column}"] = groups
         station.note(f"{self.quality['users'].created:,} users created" if "users" in self.quality else "")
 
@@ -108,7 +116,8 @@ class TableRun:
         if name not in self._loaded and not references:
             return
         table, created = create_missing(self._connection, name, key, self._loaded.get(name), references)
-        dangling = write_table(self._connection, table, self._file(name))
+        self._loaded[name] = table
+        dangling = self._write(table)
         quality = self.quality.get(name, TableQuality())
         if dangling:
             mends = {**quality.mends, "parent_id": {**quality.mends.get("parent_id", {}), "dangling_parent": dangling}}
@@ -123,8 +132,15 @@ class TableRun:
         found = self._connection.execute(f"SELECT count(*) FROM {ACCOUNT_USERS}").fetchone()
         if accounts is None and not (found and found[0]):
             return False
-        write_account_users(self._connection, ACCOUNT_USERS, self._file(ACCOUNT_USERS))
+        people = {"account_id": PERSON, "user_id": PERSON}
+        shown = self._disclosure.relation(self._connection, ACCOUNT_USERS, people)
+        write_account_users(self._connection, shown, self._file(ACCOUNT_USERS))
         return True
+
+    def _write(self, table: LoadedTable) -> int:
+        """Write a clean file of what may be written; the number of parents emptied (see `write_table`)."""
+        shown = self._disclosure.table(self._connection, table)
+        return write_table(self._connection, shown, self._file(table.name))
 
     def _file(self, name: str) -> Path:
         return self.target / f"{name}.parquet"
@@ -164,10 +180,12 @@ def _quality(
         extras={c.name: c.source for c in cleaned.columns if c.extra and c.source is not None},
         files=[f.name for f in staged.files],
         examples=examples,
+        left_out=dict(cleaned.left_out),
     )
 
 
 def _remark(quality: TableQuality) -> str:
     parts = [f"{quality.loaded:,} loaded"]
     parts += [f"{n:,} {what}" for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined")) if n]
+    parts += [f"left out as contact fields: {shown_names(list(quality.left_out))}"] if quality.left_out else []
     return ", ".join(parts)
