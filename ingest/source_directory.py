@@ -6,7 +6,7 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
@@ -71,7 +71,7 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     Raises:
         IngestError: no table, a table in two formats, or a mapped file that is not there.
     """
-    present = _present(root)
+    present = present_files(root)
     tables: dict[str, tuple[Path, ...]] = {}
     for name in TABLES:
         mapped = mapping.tables[name]
@@ -89,7 +89,7 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     return SourceFiles(root, tables, ignored)
 
 
-def _present(root: Path) -> list[Path]:
+def present_files(root: Path) -> list[Path]:
     """The files of the directory and of its folders named after tables; a workspace beside them is not looked into."""
     found = [*root.glob("*"), *(p for name in TABLES for p in (root / name).rglob("*"))]
     return sorted(p for p in found if p.is_file() and not _hidden(p.relative_to(root)))
@@ -208,7 +208,7 @@ class DirectorySource:
     mapping_file: Path | None
 
     @classmethod
-    def open(cls, root: Path, mapping_file: Path | None) -> DirectorySource:
+    def open(cls, root: Path, mapping_file: Path | None) -> Self:
         """The tables in `root`, mapped by `mapping_file` or else by the directory's mapping.toml, where there is one.
 
         Raises:
