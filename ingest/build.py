@@ -68,7 +68,7 @@ def build_tables(
         source: `complete-journey`, or a directory of contract tables.
         tables_dir: folder to write; replaced if it holds an earlier build.
         reports_dir: folder of the reports; other files in it are left alone.
-        mapping: mapping file instead of the directory's own mapping.toml.
+        mapping: mapping file, or name of a shipped mapping, instead of the directory's own mapping.toml.
         as_of: events may lie at most a day after it (aware; a naive one is UTC); default now.
         settings: how tables are cleaned.
         progress: shows a station per table.

@@ -72,6 +72,8 @@ def clean_table(
     )
     values = [f"{_event_value(staged, c)} AS {identifier(c.name)}" for c in columns]
     inner = f"SELECT __ord, __ragged, {', '.join([*flags, *given, *values])} FROM ({_with_words(staged, columns)})"
+    if staged.mapping.negative_quantity:
+        inner = _with_negative_purchases(inner, staged.mapping.negative_quantity)
     if spec.name == "events":
         inner = _with_user_and_id(inner, columns, accounts)
     cases = " ".join(f"WHEN {rule.predicate} THEN {i}" for i, rule in enumerate(rules))
@@ -111,6 +113,15 @@ def _event_value(staged: StagedTable, column: BoundColumn) -> str:
     lower = f"lower({column.value})"
     cases = " ".join(f"WHEN {literal(s)} THEN {literal(e)}" for s, e in staged.mapping.event_values.items())
     return f"CASE {lower} {cases} ELSE {lower} END" if cases else lower
+
+
+def _with_negative_purchases(inner: str, event: str) -> str:
+    """Events among which a purchase of negative quantity is `event`, of that quantity without its sign."""
+    turned = f"event IN ('purchase', {literal(event)}) AND quantity < 0"
+    return (
+        f"SELECT * REPLACE (CASE WHEN {turned} THEN {literal(event)} ELSE event END AS event, "
+        f"CASE WHEN {turned} THEN -quantity ELSE quantity END AS quantity) FROM ({inner})"
+    )
 
 
 def _with_user_and_id(inner: str, columns: Sequence[BoundColumn], accounts: str | None) -> str:
@@ -160,14 +171,17 @@ def write_quarantine(
     names = " ".join(f"WHEN {i} THEN {literal(r.name)}" for i, r in enumerate(cleaned.rules))
     at_fault = " ".join(f"WHEN {i} THEN {literal(r.column)}" for i, r in enumerate(cleaned.rules))
     values = " ".join(f"WHEN {i} THEN {raw[r.column]}" for i, r in enumerate(cleaned.rules) if r.column)
-    pairs = ", ".join(f"{literal(c.source)}, {_shown(c, cleaned, disclosure)}" for c in staged.columns)
+    shown = ((c.source, _shown(c, staged, cleaned, disclosure)) for c in staged.columns if not c.made_of)
+    pairs = ", ".join(f"{literal(source)}, {value}" for source, value in shown)
+    bits = staged.item_bits
     ragged = disclosure.ragged(_personal(cleaned))
     row = f"coalesce({ragged}, CAST(json_object({pairs}) AS VARCHAR))"
     at_fault_rows = f"SELECT __ord, __rule FROM {cleaned.relation} WHERE __rule IS NOT NULL"
     source = identifier(staged.relation) if cleaned.quarantined else f"(FROM {identifier(staged.relation)} LIMIT 0)"
     with without_statistics(connection):
         connection.execute(
-            f"COPY (SELECT CASE s.__ord >> {LINE_BITS} {files} END AS source_file, s.__ord & {mask} AS line, "
+            f"COPY (SELECT CASE s.__ord >> {LINE_BITS + bits} {files} END AS source_file, "
+            f"CAST((s.__ord >> {bits}) & {mask} AS BIGINT) AS line, "
             f'CASE __rule {names} END AS rule, CAST(CASE __rule {at_fault} END AS VARCHAR) AS "column", '
             f'CAST(CASE __rule {values} END AS VARCHAR) AS value, {row} AS "row" '
             f"FROM {source} s JOIN ({at_fault_rows}) USING (__ord) ORDER BY s.__ord) "
@@ -181,12 +195,16 @@ def _personal(cleaned: CleanedTable) -> set[Personal]:
     return found | ({Personal.CONTACT} if cleaned.left_out else set())
 
 
-def _shown(column: StagedColumn, cleaned: CleanedTable, disclosure: Disclosure) -> str:
-    """SQL of a source column as the quarantine may show it: typed, or as text where it is hidden."""
+def _shown(column: StagedColumn, staged: StagedTable, cleaned: CleanedTable, disclosure: Disclosure) -> str:
+    """SQL of a source column as the quarantine may show it: typed, or as text where it is hidden.
+
+    A column is hidden too where a personal value is a part of it.
+    """
     raw = f"s.{identifier(column.sql)}"
     text = raw_text(column)
-    uses: list[BoundColumn | None] = [c for c in cleaned.columns if c.source == column.source and c.personal]
-    if column.source in cleaned.left_out:
+    names = {column.source, *(c.source for c in staged.columns if column.source in c.made_of)}
+    uses: list[BoundColumn | None] = [c for c in cleaned.columns if c.source in names and c.personal]
+    if names & set(cleaned.left_out):
         uses = [None]
     for use in uses:
         shown = disclosure.source_value(use, text)

@@ -11,7 +11,7 @@ from ingest.contract import Column, Kind, Personal, TableSpec
 from ingest.errors import IngestError
 from ingest.names import extra_names, identifier, literal, shown_names
 from ingest.personal import contact_extras
-from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, raw_text
+from ingest.source_types import EXACT_INTEGERS, formatted_times, infer_kinds, native_kind, plain_number, raw_text
 from ingest.staging import StagedColumn, StagedTable
 from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
 
@@ -94,8 +94,10 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
     origin = {n: s for n, s in chosen.items() if n in mapped or s in unmapped}
     _check_required(staged, spec, origin)
     bound = [_contract_column(staged, column, by_source.get(origin.get(column.name, ""))) for column in spec.columns]
-    used = set(origin.values())
-    extras = _extra_sources(staged, [c.name for c in spec.columns], [s for s in by_source if s not in used])
+    used = set(origin.values()) | {s for c in staged.columns for s in c.made_of}
+    kept = set(staged.mapping.extras or ())
+    unused = [s for s in by_source if s not in used or s in kept]
+    extras = _extra_sources(staged, [c.name for c in spec.columns], unused, by_source)
     contacts = contact_extras(connection, staged, {n: by_source[s] for n, s in extras.items() if s in by_source})
     left_out: dict[str, str] = {}
     if spec.name != "accounts":
@@ -113,7 +115,7 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
 
 def _check_mapped(staged: StagedTable, by_source: Mapping[str, StagedColumn]) -> None:
     for name, source in staged.mapping.columns.items():
-        if source not in by_source:
+        if source not in by_source and not staged.mapping.optional:
             raise IngestError(
                 f"the mapping takes {name} from a column {source!r} that is not there",
                 staged.where,
@@ -130,7 +132,7 @@ def _check_required(staged: StagedTable, spec: TableSpec, origin: Mapping[str, s
         if spec.name == "events":
             ways += {"user_id": [origin.get("account_id", "account_id")], "product_id": ["query"]}.get(name, [])
         for file in staged.files:
-            if not set(ways) & set(file.columns):
+            if not set(ways) & {*file.columns, *file.derived}:
                 raise IngestError(
                     f"the table {spec.name} has no column {ways[0]!r}",
                     file.name,
@@ -138,10 +140,12 @@ def _check_required(staged: StagedTable, spec: TableSpec, origin: Mapping[str, s
                 )
 
 
-def _extra_sources(staged: StagedTable, contract: list[str], unused: list[str]) -> dict[str, str]:
+def _extra_sources(
+    staged: StagedTable, contract: list[str], unused: list[str], by_source: Mapping[str, StagedColumn]
+) -> dict[str, str]:
     """Clean name -> source column (or constant value) of the extras."""
     mapping = staged.mapping
-    named = {n: s for n, s in mapping.columns.items() if n not in contract}
+    named = {n: s for n, s in mapping.columns.items() if n not in contract and s in by_source}
     constants = {n: v for n, v in mapping.constants.items() if n not in contract}
     rest = [s for s in unused if s not in mapping.columns.values() and s not in mapping.constants]
     if mapping.extras is not None:
@@ -182,17 +186,24 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
         return _text(staged, column, raw, source, extra)
     word = word_name(column.name)
     factor = repr(staged.mapping.units.get(column.name, 1.0))
+    number = plain_number(word, staged.mapping.decimal)
     value = {
-        Kind.FLOAT: f"sg_finite(sg_float({word}) * {factor})",
-        Kind.INTEGER: f"sg_integer({word})" if factor == "1.0" else f"sg_whole(sg_float({word}) * {factor})",
+        Kind.FLOAT: f"sg_finite(sg_float({number}) * {factor})",
+        Kind.INTEGER: f"sg_integer({number})" if factor == "1.0" else f"sg_whole(sg_float({number}) * {factor})",
         Kind.BOOLEAN: f"sg_boolean({word})",
-        Kind.TIME: f"sg_time({word}, {iso_name(column.name)}, {literal(staged.mapping.time_zone)}, {factor})",
+        Kind.TIME: f"coalesce({', '.join(_text_times(staged, word, iso_name(column.name), factor))})",
     }[column.kind]
     mends = _text_mends(staged, raw, source)
     if column.name != ROW_TIME or extra:
         mends["wrong_type"] = f"{word} IS NOT NULL AND {value} IS NULL"
     name = source.source if source else None
     return BoundColumn(column.name, column.kind, raw, value, mends, name, extra, f"sg_word({raw})")
+
+
+def _text_times(staged: StagedTable, word: str, iso: str, factor: str) -> list[str]:
+    """The readings of a time that is text, in the order in which they are tried."""
+    zone = staged.mapping.time_zone
+    return [*formatted_times(word, staged.mapping), f"sg_time({word}, {iso}, {literal(zone)}, {factor})"]
 
 
 def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:
@@ -218,8 +229,10 @@ def _text_mends(staged: StagedTable, raw: str, source: StagedColumn | None) -> d
     mends = {}
     if source is not None:
         mends["control_characters"] = f"regexp_matches({raw}, '{CONTROL}')"
-        if any(source.source in f.undecodable for f in staged.files):
-            mends["not_utf8"] = f"list_contains(string_split(__undecodable, ','), {literal(source.sql)})"
+        origins = source.made_of or (source.source,)
+        if any(not f.undecodable.isdisjoint(origins) for f in staged.files):
+            concerned = ", ".join(literal(c.sql) for c in staged.columns if c.source in origins)
+            mends["not_utf8"] = f"list_has_any(string_split(__undecodable, ','), [{concerned}])"
     return mends
 
 

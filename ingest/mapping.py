@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
+
+from ingest.column_origin import ColumnOrigin
 from ingest.contract import EVENTS, TABLES, Kind
 from ingest.errors import IngestError
+from ingest.names import literal
 
 DANGLING = ("quarantine", "create")
 
@@ -20,8 +24,9 @@ class TableMapping:
     """What the mapping says about one table.
 
     Attributes:
-        files: file names or patterns within the source; empty: the contract's names.
-        columns: contract or extra column name -> source column name.
+        files: file names or patterns within the source, those after a `!` left out; empty: the contract's names.
+        columns: contract or extra column name -> source column name, path, or label of an origin.
+        origins: label -> where those columns come from that are more than one source column or path.
         constants: column name -> value of every row.
         units: number or time column -> factor that its values are multiplied by.
         event_values: the source's event value (case ignored) -> contract event.
@@ -31,10 +36,19 @@ class TableMapping:
         encoding: of text files.
         delimiter: of CSV files.
         time_zone: IANA name, for times without a zone.
+        time_format: strptime patterns of times that are text, tried in turn before ISO 8601 and epoch seconds.
+        decimal: `.` or `,` in numbers that are text, which may then have digits in groups of three and a currency;
+            None: numbers as programs write them.
+        negative_quantity: the event that a purchase of negative quantity is; the quantity is then positive.
+        unnest: name -> column or path of a list; a row becomes one per item of these lists, with the columns
+            `unnest.list` (the name) and `unnest.item`.
+        optional: whether the files may be missing, and columns that the mapping names but the contract does not need.
+        python_literals: whether a line that is no JSON may be a Python literal.
     """
 
     files: tuple[str, ...] = ()
     columns: MappingType[str, str] = field(default_factory=dict)
+    origins: MappingType[str, ColumnOrigin] = field(default_factory=dict)
     constants: MappingType[str, str] = field(default_factory=dict)
     units: MappingType[str, float] = field(default_factory=dict)
     event_values: MappingType[str, str] = field(default_factory=dict)
@@ -44,6 +58,12 @@ class TableMapping:
     encoding: str = "utf-8"
     delimiter: str = ","
     time_zone: str = "UTC"
+    time_format: tuple[str, ...] = ()
+    decimal: str | None = None
+    negative_quantity: str | None = None
+    unnest: MappingType[str, str] = field(default_factory=dict)
+    optional: bool = False
+    python_literals: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,9 +79,13 @@ class Mapping:
     dangling: str | None = None
 
 
-_DEFAULTS = ("encoding", "delimiter", "time_zone")
-_TOP = ("tables", "dangling", *_DEFAULTS)
-_TABLE = ("files", "columns", "constants", "units", "event_values", "extras", "personal", "not_personal", *_DEFAULTS)
+_DEFAULTS = ("encoding", "delimiter", "time_zone", "decimal")
+_TOP = ("tables", "dangling", "time_format", *_DEFAULTS)
+_PERSONAL = ("personal", "not_personal")
+_FLAGS = ("optional", "python_literals")
+_SECTIONS = ("columns", "constants", "units", "event_values", "unnest")
+_TABLE = ("files", *_SECTIONS, "extras", *_PERSONAL, "negative_quantity", "time_format", *_FLAGS, *_DEFAULTS)
+_ORIGIN = ("from", "join", "html")
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -105,11 +129,12 @@ class _Reader:
         given = {key: value for key, value in texts.items() if value is not None}
         self.check_text_settings(given, prefix)
         extras = content.get("extras", True)
+        origins = {k: self.origin(v, f"{prefix}columns.{k}") for k, v in self.pairs(content, "columns", prefix)}
+        formats = "time_format" in content
         return TableMapping(
             files=self.strings(content.get("files", []), f"{prefix}files"),
-            columns={
-                k: self.checked(v, str, f"{prefix}columns.{k}") for k, v in self.pairs(content, "columns", prefix)
-            },
+            columns={k: o.paths[0] if o.plain else o.label for k, o in origins.items()},
+            origins={o.label: o for o in origins.values() if not o.plain},
             constants={
                 k: self.constant(v, f"{prefix}constants.{k}") for k, v in self.pairs(content, "constants", prefix)
             },
@@ -118,8 +143,50 @@ class _Reader:
             extras=None if extras is True else () if extras is False else self.strings(extras, f"{prefix}extras"),
             personal=self.strings(content.get("personal", []), f"{prefix}personal"),
             not_personal=self.strings(content.get("not_personal", []), f"{prefix}not_personal"),
+            time_format=self.time_format(content if formats else defaults, prefix if formats else ""),
+            negative_quantity=self.negative_quantity(name, content, prefix),
+            unnest={k: self.checked(v, str, f"{prefix}unnest.{k}") for k, v in self.pairs(content, "unnest", prefix)},
+            optional=self.flag(content, "optional", prefix),
+            python_literals=self.flag(content, "python_literals", prefix),
             **given,
         )
+
+    def origin(self, value: Any, key: str) -> ColumnOrigin:
+        """A source column or path, a list of them, or a table with `from` and how its lists are written."""
+        content = value if isinstance(value, dict) else {"from": value}
+        self.keys(content, _ORIGIN, f"{key}.")
+        paths = self.strings(content.get("from", []), key)
+        join = self.strings(content.get("join", []), f"{key}.join")
+        if not paths or len(join) > 2:
+            remedy = "give a column, a list of columns, or { from = COLUMN, join = SEPARATOR or [OUTER, INNER] }"
+            raise self.fail(f"'{key}' is {value!r}", remedy)
+        return ColumnOrigin(paths, join, self.flag(content, "html", f"{key}."))
+
+    def flag(self, content: dict[str, Any], key: str, prefix: str) -> bool:
+        value = content.get(key, False)
+        if not isinstance(value, bool):
+            raise self.fail(f"'{prefix}{key}' is {value!r}", "give true or false")
+        return value
+
+    def time_format(self, content: dict[str, Any], prefix: str) -> tuple[str, ...]:
+        patterns = self.strings(content.get("time_format", []), f"{prefix}time_format")
+        for pattern in patterns:
+            try:
+                usable = "%" in pattern and duckdb.execute(f"SELECT try_strptime('', {literal(pattern)})")
+            except duckdb.Error:
+                usable = False
+            if not usable:
+                remedy = "use strptime directives, as in %d/%m/%Y %H:%M"
+                raise self.fail(f"'{prefix}time_format' has {pattern!r}, which is no format", remedy)
+        return patterns
+
+    def negative_quantity(self, table: str, content: dict[str, Any], prefix: str) -> str | None:
+        event = self.text(content, "negative_quantity", prefix, None)
+        if event is not None and table != "events":
+            raise self.fail(f"unknown key '{prefix}negative_quantity' in the mapping", "only tables.events has events")
+        if event not in (None, *EVENTS):
+            raise self.fail(f"'{prefix}negative_quantity' is {event!r}", f"use one of {', '.join(EVENTS)}")
+        return event
 
     def keys(self, content: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:
         for key in content:
@@ -177,6 +244,8 @@ class _Reader:
         return values
 
     def check_text_settings(self, given: dict[str, str], prefix: str) -> None:
+        if given.get("decimal", ".") not in (".", ","):
+            raise self.fail(f"'{prefix}decimal' is {given['decimal']!r}", "give '.' or ','")
         if len(given.get("delimiter", ",")) != 1:
             raise self.fail(f"'{prefix}delimiter' is {given['delimiter']!r}", "give a single character")
         try:

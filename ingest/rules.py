@@ -15,7 +15,7 @@ EXPLANATIONS = {
     "missing_key": "a column without which the row means nothing is empty or a word such as null, none, nan, n/a",
     "unknown_event": "the event is none of the contract's; map it with event_values in mapping.toml",
     "dangling_product": 'the product is not in the products table; set dangling = "create" to create it',
-    "unreadable_time": "the time is neither ISO 8601 nor epoch seconds",
+    "unreadable_time": "the time is neither ISO 8601 nor epoch seconds, nor as time_format in mapping.toml says",
     "time_too_early": "the time lies before 1990 (milliseconds or another unit? see units in mapping.toml)",
     "time_too_late": "the time lies more than a day after the as-of date",
     "no_quantity": "a purchase of quantity zero or less",

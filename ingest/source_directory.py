@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.contract import TABLES
+from ingest.derived_columns import derive
 from ingest.errors import IngestError
 from ingest.mapping import Mapping, TableMapping, read_mapping
 from ingest.read_columnar import stage_parquet
@@ -31,6 +33,16 @@ from ingest.staging import (
 MAPPING_FILE = "mapping.toml"
 FORMATS = {".csv": "CSV", ".csv.gz": "CSV", ".parquet": "Parquet", ".jsonl": "JSON lines", ".jsonl.gz": "JSON lines"}
 """File endings that are read, and the format that each stands for."""
+
+NAMED_FORMATS = FORMATS | {
+    ".json": "JSON lines",
+    ".json.gz": "JSON lines",
+    ".tsv": "CSV",
+    ".tsv.gz": "CSV",
+    ".txt": "CSV",
+    ".txt.gz": "CSV",
+}
+"""Those that are read where a mapping names the files."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +71,12 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     Raises:
         IngestError: no table, a table in two formats, or a mapped file that is not there.
     """
-    present = _present(root)
+    present = present_files(root)
     tables: dict[str, tuple[Path, ...]] = {}
     for name in TABLES:
-        mapped = mapping.tables[name].files
-        files = (
-            _mapped_files(root, present, name, mapped) if mapped else [p for p in present if _table(root, p) == name]
-        )
+        mapped = mapping.tables[name]
+        own = [p for p in present if _table(root, p) == name]
+        files = _mapped_files(root, present, name, mapped) if mapped.files else own
         _check_formats(root, name, files)
         if files:
             tables[name] = tuple(files)
@@ -78,7 +89,7 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
     return SourceFiles(root, tables, ignored)
 
 
-def _present(root: Path) -> list[Path]:
+def present_files(root: Path) -> list[Path]:
     """The files of the directory and of its folders named after tables; a workspace beside them is not looked into."""
     found = [*root.glob("*"), *(p for name in TABLES for p in (root / name).rglob("*"))]
     return sorted(p for p in found if p.is_file() and not _hidden(p.relative_to(root)))
@@ -92,20 +103,20 @@ def _name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def file_format(path: Path) -> str | None:
+def file_format(path: Path, formats: MappingType[str, str] = NAMED_FORMATS) -> str | None:
     """Format of a file by its ending, case ignored; None for one that is not read."""
     lower = path.name.lower()
-    return next((kind for ending, kind in FORMATS.items() if lower.endswith(ending)), None)
+    return next((kind for ending, kind in formats.items() if lower.endswith(ending)), None)
 
 
 def _stem(path: Path) -> str:
     lower = path.name.lower()
-    return next(lower.removesuffix(ending) for ending in FORMATS if lower.endswith(ending))
+    return next(lower.removesuffix(ending) for ending in NAMED_FORMATS if lower.endswith(ending))
 
 
 def _table(root: Path, path: Path) -> str | None:
     """The table that a file belongs to by its name: `T.*`, `T-*.*` in the directory, anything readable in `T/`."""
-    if file_format(path) is None:
+    if file_format(path, FORMATS) is None:
         return None
     relative = path.relative_to(root)
     if len(relative.parts) > 1:
@@ -114,21 +125,27 @@ def _table(root: Path, path: Path) -> str | None:
     return stem if stem in TABLES else None
 
 
-def _mapped_files(root: Path, present: Sequence[Path], table: str, patterns: Sequence[str]) -> list[Path]:
+def _mapped_files(root: Path, present: Sequence[Path], table: str, mapping: TableMapping) -> list[Path]:
+    """The files that the patterns of a mapping name, without those that a pattern after `!` names."""
     matched: set[Path] = set()
-    for pattern in patterns:
+    left_out: set[Path] = set()
+    for given in mapping.files:
+        pattern = given.removeprefix("!")
         if not pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise IngestError(f"{pattern!r}, which the mapping names for {table}, is not within the source", str(root))
+            raise IngestError(f"{given!r}, which the mapping names for {table}, is not within the source", str(root))
         hits = {p for p in root.glob(pattern) if p.is_file()}
-        if not hits:
+        if given != pattern:
+            left_out |= hits
+        elif not hits and not mapping.optional:
             names = ", ".join(_name(root, p) for p in present[:10])
             raise IngestError(
                 f"no file matches {pattern!r}, which the mapping names for {table}", str(root), f"files there: {names}"
             )
-        matched |= hits
+        matched |= hits if given == pattern else set()
+    matched -= left_out
     unreadable = sorted(_name(root, p) for p in matched if file_format(p) is None)
     if unreadable:
-        raise IngestError(f"{unreadable[0]} is of no known format", str(root), f"readable: {', '.join(FORMATS)}")
+        raise IngestError(f"{unreadable[0]} is of no known format", str(root), f"readable: {', '.join(NAMED_FORMATS)}")
     return sorted(matched)
 
 
@@ -160,7 +177,7 @@ def _stage(
             file = stage_csv(path, name, number, target, register, mapping.encoding, mapping.delimiter)
             staged.append(target)
         else:
-            file, chunks = stage_jsonl(path, name, number, target, register, mapping.encoding)
+            file, chunks = stage_jsonl(path, name, number, target, register, mapping)
             staged.extend(chunks)
         files.append(file)
     if staged:
@@ -171,7 +188,7 @@ def _stage(
     columns = tuple(StagedColumn(n, sql, types[sql], textual) for n, sql in register.names.items() if sql in types)
     if not textual:
         columns = mark_clean(connection, relation, columns)
-    return StagedTable(table, relation, columns, tuple(files), mapping)
+    return derive(connection, StagedTable(table, relation, columns, tuple(files), mapping), register)
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,7 @@ class DirectorySource:
     mapping_file: Path | None
 
     @classmethod
-    def open(cls, root: Path, mapping_file: Path | None) -> DirectorySource:
+    def open(cls, root: Path, mapping_file: Path | None) -> Self:
         """The tables in `root`, mapped by `mapping_file` or else by the directory's mapping.toml, where there is one.
 
         Raises:

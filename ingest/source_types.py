@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from ingest.contract import Kind
+from ingest.mapping import TableMapping
 from ingest.names import identifier, literal
 from ingest.staging import StagedColumn, StagedTable
 
@@ -41,6 +42,21 @@ def raw_text(column: StagedColumn) -> str:
     return f"CAST(to_json({name}) AS VARCHAR)"
 
 
+def plain_number(word: str, decimal: str | None) -> str:
+    """SQL of the word of a number as programs write it; null where it is not written with this decimal separator."""
+    return {None: word, ".": f"sg_point_number({word})", ",": f"sg_comma_number({word})"}[decimal]
+
+
+def formatted_times(word: str, mapping: TableMapping) -> list[str]:
+    """SQL of the time that a word is by each pattern of the mapping, null where it does not fit."""
+    times = []
+    for pattern in mapping.time_format:
+        parsed = f"try_strptime({word}, {literal(pattern)})"
+        zoned = any(directive in pattern for directive in ("%z", "%Z"))
+        times.append(parsed if zoned else f"timezone({literal(mapping.time_zone)}, {parsed})")
+    return times
+
+
 def infer_kinds(
     connection: duckdb.DuckDBPyConnection, staged: StagedTable, columns: list[StagedColumn]
 ) -> dict[str, Kind]:
@@ -55,14 +71,17 @@ def infer_kinds(
     textual = [c for c in columns if c.textual]
     if not textual:
         return kinds
+    mapping = staged.mapping
+    times = [*formatted_times("{w}", mapping), f"sg_instant({{t}}, {literal(mapping.time_zone)})"]
     tests = {
         Kind.BOOLEAN: "lower({w}) IN ('true', 'false')",
         Kind.INTEGER: "regexp_full_match({w}, '-?(0|[1-9][0-9]*)') AND TRY_CAST({w} AS BIGINT) IS NOT NULL",
-        Kind.FLOAT: "NOT regexp_matches({w}, '^[+-]?0[0-9]|[eE][0-9]') AND sg_float({w}) IS NOT NULL",
-        Kind.TIME: f"sg_instant({{t}}, {literal(staged.mapping.time_zone)}) IS NOT NULL",
+        Kind.FLOAT: "NOT regexp_matches({w}, '^[+-]?0[0-9]|[eE][0-9]') AND "
+        f"sg_float({plain_number('{w}', mapping.decimal)}) IS NOT NULL",
+        Kind.TIME: f"coalesce({', '.join(times)}) IS NOT NULL",
     }
     words = ", ".join(f"sg_word({identifier(c.sql)}) AS w{i}" for i, c in enumerate(textual))
-    times = ", ".join(f"sg_iso(w{i}) AS t{i}" for i in range(len(textual)))
+    iso = ", ".join(f"sg_iso(w{i}) AS t{i}" for i in range(len(textual)))
     selected = ", ".join(
         f"bool_and({test.format(w=f'w{i}', t=f't{i}')}) FILTER (w{i} IS NOT NULL)"
         for i in range(len(textual))
@@ -70,7 +89,7 @@ def infer_kinds(
     )
     found = (
         connection.execute(
-            f"SELECT {selected} FROM (SELECT *, {times} FROM (SELECT {words} FROM {identifier(staged.relation)}))"
+            f"SELECT {selected} FROM (SELECT *, {iso} FROM (SELECT {words} FROM {identifier(staged.relation)}))"
         ).fetchone()
         or ()
     )

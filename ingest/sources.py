@@ -11,6 +11,7 @@ import duckdb
 from ingest import complete_journey
 from ingest.complete_journey import CompleteJourney
 from ingest.errors import IngestError
+from ingest.shipped_mappings import NAMES, mapping_file
 from ingest.source_directory import DirectorySource
 from ingest.staging import StagedTable
 
@@ -50,6 +51,10 @@ class Source(Protocol):
 def open_source(source: str, mapping: Path | None) -> Source:
     """The source that `source` stands for: `complete-journey`, or a directory of contract tables.
 
+    Args:
+        source: what the person named.
+        mapping: a mapping file, or the name of a shipped mapping.
+
     Raises:
         IngestError: it is neither, holds no table, or its mapping has a fault.
     """
@@ -59,10 +64,12 @@ def open_source(source: str, mapping: Path | None) -> Source:
             raise IngestError(f"{source} has its own mapping", str(mapping), "leave out the mapping file")
         return CompleteJourney.installed()
     if source == "amazon":
-        raise IngestError("the source 'amazon' cannot be read yet", "SOURCE", accepted)
+        releases = ", ".join(name for name in NAMES if name.startswith("amazon"))
+        remedy = f"name the directory of its review files, with --mapping and its release: {releases}; or {accepted}"
+        raise IngestError("'amazon' is not a source of its own", "SOURCE", remedy)
     root = Path(source).expanduser()
     if root.is_file():
         raise IngestError("the source is a file, not a directory", source, "name the directory that it is in")
     if not root.is_dir():
         raise IngestError(f"unknown source {source!r}: no such directory", "SOURCE", accepted)
-    return DirectorySource.open(root, mapping)
+    return DirectorySource.open(root, mapping_file(mapping) if mapping is not None else None)

@@ -30,6 +30,7 @@ class StagedColumn:
         type: its DuckDB type.
         textual: whether the source is text (CSV, JSON lines), so that the type of an extra column is inferred.
         clean: whether every value is known to be clean already, so that nothing need be done about it.
+        made_of: the source columns that it is made of by the mapping; empty for a column of the source.
     """
 
     source: str
@@ -37,6 +38,7 @@ class StagedColumn:
     type: str
     textual: bool
     clean: bool = False
+    made_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class StagedFile:
         name: its path relative to the source.
         columns: the columns found in it.
         undecodable: those that hold bytes which are not of the encoding.
+        derived: columns that the mapping makes of those found.
     """
 
     number: int
     name: str
     columns: tuple[str, ...]
     undecodable: frozenset[str] = frozenset()
+    derived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class StagedTable:
         columns: the columns in the order of the source.
         files: the files in name order.
         mapping: what the mapping says about the table.
+        item_bits: `__ord` is shifted by this further, plus the place of the item in the line's lists, where the
+            mapping makes rows of lists.
     """
 
     name: str
@@ -75,6 +81,7 @@ class StagedTable:
     columns: tuple[StagedColumn, ...]
     files: tuple[StagedFile, ...]
     mapping: TableMapping = field(default_factory=TableMapping)
+    item_bits: int = 0
 
     @property
     def where(self) -> str:

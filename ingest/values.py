@@ -21,6 +21,9 @@ _CLEAN_ASCII = "([!-~]([ -~]*[!-~])?)?"  # nothing to trim, remove or normalise:
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _CLOCK = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _ZONE = r"(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
+_CURRENCY = r"(?:[\p{Sc}]|[A-Z]{3})"
+_GAP = r"[\s\p{Z}]*"
+_GROUPED = r"[+-]?([0-9]{{1,3}}([{group}''\p{{Z}}][0-9]{{3}})+|[0-9]+)?({decimal}[0-9]*)?([eE][+-]?[0-9]+)?"
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 MACROS = (
@@ -42,6 +45,14 @@ MACROS = (
         ELSE left(s, {MAX_TEXT_BYTES // 4}) END""",
     "sg_finite(x) AS CASE WHEN isfinite(x) THEN x END",
     f"sg_float(w) AS CASE WHEN regexp_full_match(w, '{_NUMBER}') THEN sg_finite(TRY_CAST(w AS DOUBLE)) END",
+    # a number without its currency, before or after
+    f"""sg_amount(w) AS
+        regexp_replace(regexp_replace(w, '^([+-]?){_CURRENCY}{_GAP}', '\\1'), '{_GAP}{_CURRENCY}$', '')""",
+    # a number with a decimal point or comma, and groups of three, as programs write it
+    f"""sg_point_number(w) AS CASE WHEN regexp_full_match(sg_amount(w), '{_GROUPED.format(group=",", decimal="[.]")}')
+        THEN regexp_replace(sg_amount(w), '[^0-9.eE+-]', '', 'g') END""",
+    f"""sg_comma_number(w) AS CASE WHEN regexp_full_match(sg_amount(w), '{_GROUPED.format(group=".", decimal=",")}')
+        THEN replace(regexp_replace(sg_amount(w), '[^0-9,eE+-]', '', 'g'), ',', '.') END""",
     "sg_whole(x) AS CASE WHEN x = floor(x) AND abs(x) < 9.0e15 THEN CAST(x AS BIGINT) END",
     """sg_integer(w) AS CASE WHEN regexp_full_match(w, '[+-]?[0-9]+') THEN TRY_CAST(w AS BIGINT)
         ELSE sg_whole(sg_float(w)) END""",
@@ -61,6 +72,24 @@ MACROS = (
     "sg_instant(t, zone) AS coalesce(sg_zoned(t), timezone(zone, sg_naive(t)))",
     # a time of a word and its ISO form: ISO 8601, or epoch seconds times a factor
     "sg_time(w, t, zone, factor) AS coalesce(sg_instant(t, zone), sg_epoch(sg_float(w) * factor))",
+    # the part of a nested value, given as JSON, that a JSON pointer names; null where there is none or it is no JSON
+    "sg_part(j, pointer) AS CASE WHEN json_valid(j) THEN json_extract_string(j, pointer) END",
+    # the items of a list given as JSON; of another value itself, of a missing one none
+    """sg_items(j) AS CASE WHEN sg_word(j) IS NULL THEN []
+        WHEN json_valid(j) AND TRY(json_type(j)) = 'ARRAY' THEN json_extract_string(j, '$[*]') ELSE [j] END""",
+    """sg_without_html(s) AS replace(replace(replace(replace(replace(replace(replace(s, '&nbsp;', ' '), '&#39;', ''''),
+        '&apos;', ''''), '&quot;', '"'), '&lt;', '<'), '&gt;', '>'), '&amp;', '&')""",
+    # an item of a list that is written with separators
+    """sg_item(s, outside, inside, html) AS replace(replace(CASE WHEN html THEN sg_without_html(s) ELSE s END,
+        outside, ' '), inside, ' ')""",
+    """sg_join_items(j, outside, inside, html) AS
+        array_to_string(list_transform(sg_items(j), lambda i: sg_item(i, outside, inside, html)), inside)""",
+    # a list, or a list of lists, given as JSON, written with separators
+    """sg_join(j, outside, inside, html) AS CASE
+        WHEN NOT coalesce(json_valid(j), false) THEN CASE WHEN html THEN sg_without_html(j) ELSE j END
+        WHEN json_type(TRY(json_extract(j, '$[0]'))) = 'ARRAY' THEN array_to_string(
+            list_transform(sg_items(j), lambda l: sg_join_items(l, outside, inside, html)), outside)
+        ELSE sg_join_items(j, outside, inside, html) END""",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ingest.shipped_mappings import NAMES
 from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
 from shopgraph.settings import load_settings
@@ -18,7 +19,10 @@ from shopgraph.workspace import Workspace
 def command(
     source: Annotated[str, typer.Argument(help="complete-journey, or a directory of tables.")],
     mapping: Annotated[
-        Path | None, typer.Option("--mapping", help="Renames tables, columns, event values (TOML).")
+        Path | None,
+        typer.Option(
+            "--mapping", help=f"Renames tables, columns, event values: a TOML file, or one of {', '.join(NAMES)}."
+        ),
     ] = None,
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", help="Events more than a day after this are quarantined; default now.")

@@ -14,6 +14,7 @@ import typer
 
 from ingest.errors import ShopgraphError
 from shopgraph.cli import neo4j, options
+from shopgraph.cli.check import command as check
 from shopgraph.cli.demo import command as demo
 from shopgraph.cli.doctor import command as doctor
 from shopgraph.cli.encode import command as encode
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
+    "check": check,
     "graph-build": graph_build,
     "encode": encode,
     "train": train,
