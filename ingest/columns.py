@@ -29,6 +29,12 @@ FREE_TEXT = frozenset({"text", "query"})
 PATHS = frozenset({"category"})
 """Text that names things by path: read like ids."""
 
+MAX_EXTRAS = 1_000
+"""Columns beyond the contract."""
+
+MAX_TEXTS = 200
+"""Those of them that are text: each takes some megabytes in every thread while its values are read."""
+
 ROW_TIME = "time"
 """The column whose failure to parse costs the row; other times are mended."""
 
@@ -96,6 +102,7 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
     bound = [_contract_column(staged, column, by_source.get(origin.get(column.name, ""))) for column in spec.columns]
     used = set(origin.values())
     extras = _extra_sources(staged, [c.name for c in spec.columns], [s for s in by_source if s not in used])
+    _check_width(staged, extras, by_source)
     contacts = contact_extras(connection, staged, {n: by_source[s] for n, s in extras.items() if s in by_source})
     left_out: dict[str, str] = {}
     if spec.name != "accounts":
@@ -136,6 +143,18 @@ def _check_required(staged: StagedTable, spec: TableSpec, origin: Mapping[str, s
                     file.name,
                     f"columns found: {shown_names(file.columns)}; rename it or map it in mapping.toml",
                 )
+
+
+def _check_width(staged: StagedTable, extras: Mapping[str, str], by_source: Mapping[str, StagedColumn]) -> None:
+    """Refuse a table that would need more memory and time than it is worth: every column becomes a property."""
+    texts = [s for s in extras.values() if s in by_source and native_kind(by_source[s].type) is None]
+    for found, most, what in ((texts, MAX_TEXTS, "columns of text"), (extras, MAX_EXTRAS, "columns")):
+        if len(found) > most:
+            raise IngestError(
+                f"the table {staged.name} has {len(found):,} {what} beyond the contract's, more than {most:,}",
+                staged.where,
+                f"name those to keep in mapping.toml: [tables.{staged.name}] extras = [...]",
+            )
 
 
 def _extra_sources(staged: StagedTable, contract: list[str], unused: list[str]) -> dict[str, str]:
@@ -181,6 +200,15 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
     if column.kind in (Kind.ID, Kind.TEXT):
         return _text(staged, column, raw, source, extra)
     word = word_name(column.name)
+    if extra and source is not None:  # every word is of the kind that was inferred from them
+        value = {
+            Kind.FLOAT: f"TRY_CAST({word} AS DOUBLE)",
+            Kind.INTEGER: f"TRY_CAST({word} AS BIGINT)",
+            Kind.BOOLEAN: f"lower({word}) = 'true'",
+            Kind.TIME: f"sg_instant({iso_name(column.name)}, {literal(staged.mapping.time_zone)})",
+        }[column.kind]
+        mends = _text_mends(staged, raw, source)
+        return BoundColumn(column.name, column.kind, raw, value, mends, source.source, True, f"sg_word({raw})")
     factor = repr(staged.mapping.units.get(column.name, 1.0))
     value = {
         Kind.FLOAT: f"sg_finite(sg_float({word}) * {factor})",

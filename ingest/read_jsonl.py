@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import IngestError
-from ingest.stage_writer import StageWriter
+from ingest.stage_writer import StageWriter, without_surrogates
 from ingest.staging import ColumnRegister, StagedFile
 from ingest.text_files import open_text
 
@@ -59,7 +59,12 @@ def _parsed(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any] | None, 
         except (ValueError, RecursionError):
             row = None
         usable = isinstance(row, dict)
-        yield number, {key.strip(): value for key, value in row.items()} if usable else None, text
+        yield number, {_key(key): value for key, value in row.items()} if usable else None, text
+
+
+def _key(key: str) -> str:
+    """A key trimmed; half a surrogate pair, which JSON can write and no other text can hold, is replaced."""
+    return without_surrogates(key).strip()
 
 
 def _text(value: Any) -> str | None:

@@ -11,6 +11,9 @@ from ingest.staging import StagedColumn, StagedTable
 EXACT_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 """DuckDB types whose every value is a 64-bit integer."""
 
+_AT_ONCE = 25
+"""Columns whose kinds are found in one statement: each takes some megabytes of buffers in every thread."""
+
 _WHOLE = EXACT_INTEGERS | {"UBIGINT", "HUGEINT", "UHUGEINT"}
 _NATIVE = {"FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN}
 
@@ -53,8 +56,15 @@ def infer_kinds(
     """
     kinds = {c.source: native_kind(c.type) or Kind.TEXT for c in columns}
     textual = [c for c in columns if c.textual]
-    if not textual:
-        return kinds
+    for begin in range(0, len(textual), _AT_ONCE):
+        kinds |= _kinds_of_text(connection, staged, textual[begin : begin + _AT_ONCE])
+    return kinds
+
+
+def _kinds_of_text(
+    connection: duckdb.DuckDBPyConnection, staged: StagedTable, textual: list[StagedColumn]
+) -> dict[str, Kind]:
+    kinds: dict[str, Kind] = {}
     tests = {
         Kind.BOOLEAN: "lower({w}) IN ('true', 'false')",
         Kind.INTEGER: "regexp_full_match({w}, '-?(0|[1-9][0-9]*)') AND TRY_CAST({w} AS BIGINT) IS NOT NULL",
@@ -63,8 +73,9 @@ def infer_kinds(
     }
     words = ", ".join(f"sg_word({identifier(c.sql)}) AS w{i}" for i, c in enumerate(textual))
     times = ", ".join(f"sg_iso(w{i}) AS t{i}" for i in range(len(textual)))
+    # CASE, not FILTER: DuckDB gives every filter a buffer of all columns, which wide tables have no memory for
     selected = ", ".join(
-        f"bool_and({test.format(w=f'w{i}', t=f't{i}')}) FILTER (w{i} IS NOT NULL)"
+        f"bool_and(CASE WHEN w{i} IS NOT NULL THEN {test.format(w=f'w{i}', t=f't{i}')} END)"
         for i in range(len(textual))
         for test in tests.values()
     )
