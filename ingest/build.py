@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
-
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
@@ -22,7 +20,7 @@ from ingest.quality import QualityReport, write_json
 from ingest.quality_page import write_page
 from ingest.sources import Source, open_source
 from ingest.staging import connect
-from ingest.table_run import TableRun
+from ingest.table_run import STORAGE_ERRORS, TableRun
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
@@ -94,7 +92,7 @@ def build_tables(
             report = _build(opened, scratch, given or datetime.now(UTC), settings, key, progress)
             _write_reports(report, reports_dir)
             _replace(scratch / "tables", tables_dir)
-    except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+    except (OSError, *STORAGE_ERRORS) as error:
         reason = str(error).splitlines()[0]
         remedy = "check that the folder can be written and that the disk has room"
         raise IngestError(f"the tables cannot be written: {reason}", str(tables_dir), remedy) from error

@@ -148,7 +148,7 @@ def _mended(
 ) -> dict[tuple[str, str], int]:
     if not mends:
         return {}
-    counts = ", ".join(f"count(*) FILTER (__mend{i})" for i in range(len(mends)))
+    counts = ", ".join(f"count_if(__mend{i})" for i in range(len(mends)))  # no FILTER: see infer_kinds
     found = connection.execute(f"SELECT {counts} FROM {relation} WHERE __rule IS NULL").fetchone() or ()
     return {mend: int(n) for mend, n in zip(mends, found, strict=True) if n}
 

@@ -11,7 +11,7 @@ from ingest.contract import Column, Kind, Personal, TableSpec
 from ingest.errors import IngestError
 from ingest.names import extra_names, identifier, literal, shown_names
 from ingest.personal import contact_extras
-from ingest.source_types import EXACT_INTEGERS, formatted_times, infer_kinds, native_kind, plain_number, raw_text
+from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, plain_number, raw_text, text_times
 from ingest.staging import StagedColumn, StagedTable
 from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
 
@@ -28,6 +28,12 @@ FREE_TEXT = frozenset({"text", "query"})
 
 PATHS = frozenset({"category"})
 """Text that names things by path: read like ids."""
+
+MAX_EXTRAS = 1_000
+"""Columns beyond the contract."""
+
+MAX_TEXTS = 200
+"""Those of them that are text: each takes some megabytes in every thread while its values are read."""
 
 ROW_TIME = "time"
 """The column whose failure to parse costs the row; other times are mended."""
@@ -98,6 +104,7 @@ def bind(connection: duckdb.DuckDBPyConnection, staged: StagedTable, spec: Table
     kept = set(staged.mapping.extras or ())
     unused = [s for s in by_source if s not in used or s in kept]
     extras = _extra_sources(staged, [c.name for c in spec.columns], unused, by_source)
+    _check_width(staged, extras, by_source)
     contacts = contact_extras(connection, staged, {n: by_source[s] for n, s in extras.items() if s in by_source})
     left_out: dict[str, str] = {}
     if spec.name != "accounts":
@@ -138,6 +145,18 @@ def _check_required(staged: StagedTable, spec: TableSpec, origin: Mapping[str, s
                     file.name,
                     f"columns found: {shown_names(file.columns)}; rename it or map it in mapping.toml",
                 )
+
+
+def _check_width(staged: StagedTable, extras: Mapping[str, str], by_source: Mapping[str, StagedColumn]) -> None:
+    """Refuse a table that would need more memory and time than it is worth: every column becomes a property."""
+    texts = [s for s in extras.values() if s in by_source and native_kind(by_source[s].type) is None]
+    for found, most, what in ((texts, MAX_TEXTS, "columns of text"), (extras, MAX_EXTRAS, "columns")):
+        if len(found) > most:
+            raise IngestError(
+                f"the table {staged.name} has {len(found):,} {what} beyond the contract's, more than {most:,}",
+                staged.where,
+                f"name those to keep in mapping.toml: [tables.{staged.name}] extras = [...]",
+            )
 
 
 def _extra_sources(
@@ -185,25 +204,29 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
     if column.kind in (Kind.ID, Kind.TEXT):
         return _text(staged, column, raw, source, extra)
     word = word_name(column.name)
+    times = text_times(word, iso_name(column.name), staged.mapping)
+    if extra and source is not None:  # every word is of the kind that was inferred from them
+        value = {
+            Kind.FLOAT: f"TRY_CAST({plain_number(word, staged.mapping.decimal)} AS DOUBLE)",
+            Kind.INTEGER: f"TRY_CAST({word} AS BIGINT)",
+            Kind.BOOLEAN: f"lower({word}) = 'true'",
+            Kind.TIME: f"coalesce({', '.join(times)})",
+        }[column.kind]
+        mends = _text_mends(staged, raw, source)
+        return BoundColumn(column.name, column.kind, raw, value, mends, source.source, True, f"sg_word({raw})")
     factor = repr(staged.mapping.units.get(column.name, 1.0))
     number = plain_number(word, staged.mapping.decimal)
     value = {
         Kind.FLOAT: f"sg_finite(sg_float({number}) * {factor})",
         Kind.INTEGER: f"sg_integer({number})" if factor == "1.0" else f"sg_whole(sg_float({number}) * {factor})",
         Kind.BOOLEAN: f"sg_boolean({word})",
-        Kind.TIME: f"coalesce({', '.join(_text_times(staged, word, iso_name(column.name), factor))})",
+        Kind.TIME: f"coalesce({', '.join(times)}, sg_epoch(sg_float({word}) * {factor}))",
     }[column.kind]
     mends = _text_mends(staged, raw, source)
     if column.name != ROW_TIME or extra:
         mends["wrong_type"] = f"{word} IS NOT NULL AND {value} IS NULL"
     name = source.source if source else None
     return BoundColumn(column.name, column.kind, raw, value, mends, name, extra, f"sg_word({raw})")
-
-
-def _text_times(staged: StagedTable, word: str, iso: str, factor: str) -> list[str]:
-    """The readings of a time that is text, in the order in which they are tried."""
-    zone = staged.mapping.time_zone
-    return [*formatted_times(word, staged.mapping), f"sg_time({word}, {iso}, {literal(zone)}, {factor})"]
 
 
 def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | None, extra: bool) -> BoundColumn:

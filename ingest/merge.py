@@ -79,8 +79,8 @@ def _conflicts(connection: duckdb.DuckDBPyConnection, others: list[str], keys: s
         for i, n in enumerate(others)
     ]
     found = connection.execute(
-        f"SELECT count(*) FILTER ({' OR '.join(f'f{i}' for i in range(len(others)))}), "
-        f"{', '.join(f'count(*) FILTER (f{i})' for i in range(len(others)))} "
+        f"SELECT count_if({' OR '.join(f'f{i}' for i in range(len(others)))}), "
+        f"{', '.join(f'count_if(f{i})' for i in range(len(others)))} "
         f"FROM (SELECT {', '.join(flags)} FROM doubled)"
     ).fetchone() or (0,)
     return int(found[0]), {n: int(c) for n, c in zip(others, found[1:], strict=False) if c}

@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest.errors import IngestError
 from ingest.mapping import TableMapping
-from ingest.stage_writer import StageWriter
+from ingest.stage_writer import StageWriter, without_surrogates
 from ingest.staging import ColumnRegister, StagedFile
 from ingest.text_files import open_text
 
@@ -60,7 +60,7 @@ def _parsed(
         text = line.strip()
         if text:
             row = parse(text)
-            yield number, None if row is None else {key.strip(): value for key, value in row.items()}, text
+            yield number, None if row is None else {_key(key): value for key, value in row.items()}, text
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -83,6 +83,11 @@ def _object_or_literal(text: str) -> dict[str, Any] | None:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _key(key: str) -> str:
+    """A key trimmed; half a surrogate pair, which JSON can write and no other text can hold, is replaced."""
+    return without_surrogates(key).strip()
 
 
 def _text(value: Any) -> str | None:

@@ -92,7 +92,21 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
 def present_files(root: Path) -> list[Path]:
     """The files of the directory and of its folders named after tables; a workspace beside them is not looked into."""
     found = [*root.glob("*"), *(p for name in TABLES for p in (root / name).rglob("*"))]
-    return sorted(p for p in found if p.is_file() and not _hidden(p.relative_to(root)))
+    shown = sorted(p for p in found if not _hidden(p.relative_to(root)))
+    for path in shown:
+        _check_path(root, path)
+    return [p for p in shown if p.is_file()]
+
+
+def _check_path(root: Path, path: Path) -> None:
+    """Refuse what has the name of a table's file but cannot be read as one: it would be passed over in silence."""
+    try:
+        _name(root, path).encode()
+    except UnicodeEncodeError as error:
+        raise IngestError(f"the file name {_name(root, path)!a} is not UTF-8", str(root), "rename it") from error
+    if not path.is_file() and _table(root, path) is not None:
+        kind = "a directory" if path.is_dir() else "a link that leads nowhere" if path.is_symlink() else "no file"
+        raise IngestError(f"{_name(root, path)} is {kind}", str(root), "put the table's file there, or remove it")
 
 
 def _hidden(relative: Path) -> bool:

@@ -12,6 +12,9 @@ from ingest.staging import StagedColumn, StagedTable
 EXACT_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 """DuckDB types whose every value is a 64-bit integer."""
 
+_AT_ONCE = 25
+"""Columns whose kinds are found in one statement: each takes some megabytes of buffers in every thread."""
+
 _WHOLE = EXACT_INTEGERS | {"UBIGINT", "HUGEINT", "UHUGEINT"}
 _NATIVE = {"FLOAT": Kind.FLOAT, "DOUBLE": Kind.FLOAT, "BOOLEAN": Kind.BOOLEAN}
 
@@ -47,14 +50,14 @@ def plain_number(word: str, decimal: str | None) -> str:
     return {None: word, ".": f"sg_point_number({word})", ",": f"sg_comma_number({word})"}[decimal]
 
 
-def formatted_times(word: str, mapping: TableMapping) -> list[str]:
-    """SQL of the time that a word is by each pattern of the mapping, null where it does not fit."""
+def text_times(word: str, iso: str, mapping: TableMapping) -> list[str]:
+    """SQL of the time that a word is by each pattern of the mapping and by ISO 8601, null where it does not fit."""
     times = []
     for pattern in mapping.time_format:
         parsed = f"try_strptime({word}, {literal(pattern)})"
         zoned = any(directive in pattern for directive in ("%z", "%Z"))
         times.append(parsed if zoned else f"timezone({literal(mapping.time_zone)}, {parsed})")
-    return times
+    return [*times, f"sg_instant({iso}, {literal(mapping.time_zone)})"]
 
 
 def infer_kinds(
@@ -69,10 +72,17 @@ def infer_kinds(
     """
     kinds = {c.source: native_kind(c.type) or Kind.TEXT for c in columns}
     textual = [c for c in columns if c.textual]
-    if not textual:
-        return kinds
+    for begin in range(0, len(textual), _AT_ONCE):
+        kinds |= _kinds_of_text(connection, staged, textual[begin : begin + _AT_ONCE])
+    return kinds
+
+
+def _kinds_of_text(
+    connection: duckdb.DuckDBPyConnection, staged: StagedTable, textual: list[StagedColumn]
+) -> dict[str, Kind]:
+    kinds: dict[str, Kind] = {}
     mapping = staged.mapping
-    times = [*formatted_times("{w}", mapping), f"sg_instant({{t}}, {literal(mapping.time_zone)})"]
+    times = text_times("{w}", "{t}", mapping)
     tests = {
         Kind.BOOLEAN: "lower({w}) IN ('true', 'false')",
         Kind.INTEGER: "regexp_full_match({w}, '-?(0|[1-9][0-9]*)') AND TRY_CAST({w} AS BIGINT) IS NOT NULL",
@@ -82,8 +92,9 @@ def infer_kinds(
     }
     words = ", ".join(f"sg_word({identifier(c.sql)}) AS w{i}" for i, c in enumerate(textual))
     iso = ", ".join(f"sg_iso(w{i}) AS t{i}" for i in range(len(textual)))
+    # CASE, not FILTER: DuckDB gives every filter a buffer of all columns, which wide tables have no memory for
     selected = ", ".join(
-        f"bool_and({test.format(w=f'w{i}', t=f't{i}')}) FILTER (w{i} IS NOT NULL)"
+        f"bool_and(CASE WHEN w{i} IS NOT NULL THEN {test.format(w=f'w{i}', t=f't{i}')} END)"
         for i in range(len(textual))
         for test in tests.values()
     )

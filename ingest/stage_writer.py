@@ -61,7 +61,7 @@ class StageWriter:
         """`values` with undecodable bytes as U+FFFD; the rows concerned are noted in `marks`."""
         repaired: list[str | None] = []
         for i, value in enumerate(values):
-            tidy = _without_surrogates(value) if value is not None else None
+            tidy = without_surrogates(value) if value is not None else None
             if tidy != value:
                 marks[i] = name if marks[i] is None else f"{marks[i]},{name}"
                 self.undecodable.add(name)
@@ -69,9 +69,10 @@ class StageWriter:
         return repaired
 
 
-def _without_surrogates(text: str) -> str:
+def without_surrogates(text: str) -> str:
+    """`text` with halves of surrogate pairs, which stand for undecodable bytes, as U+FFFD."""
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def _json(raw: object) -> str:
-    return _without_surrogates(json.dumps(raw, ensure_ascii=False))
+    return without_surrogates(json.dumps(raw, ensure_ascii=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from ingest.clean_files import (
 )
 from ingest.cleaning import CleanedTable, clean_table, write_quarantine
 from ingest.disclosure import Disclosure
+from ingest.errors import IngestError
 from ingest.merge import MergedTable, merge_rows
 from ingest.names import shown_names
 from ingest.personal import PERSON
@@ -31,6 +34,14 @@ from ingest.staging import StagedTable
 
 _FIRST = ("products", "accounts")
 """Tables that the rules of others look into."""
+
+STORAGE_ERRORS = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+)
+"""Faults of disk and memory, not of a table; on a full disk a commit may be what fails."""
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
 _EXAMPLES = 5
@@ -80,7 +91,15 @@ class TableRun:
         return sorted(self._source.tables, key=lambda name: name not in _FIRST)
 
     def clean(self, name: str, station: Station) -> None:
-        """Clean one table; products and users are written by `complete`."""
+        """Clean one table; products and users are written by `complete`.
+
+        Raises:
+            IngestError: a file of it cannot be read.
+        """
+        with _reading(name):
+            self._clean(name, station)
+
+    def _clean(self, name: str, station: Station) -> None:
         staged = self._source.stage(self._connection, name, self._scratch)
         accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
         cleaned = clean_table(self._connection, staged, self._context, accounts)
@@ -156,6 +175,22 @@ class TableRun:
         for rule, value, n in found:
             examples.setdefault(rule, []).append([value, n])
         return examples
+
+
+@contextmanager
+def _reading(table: str) -> Iterator[None]:
+    """Say in one line that the database gave up on a table, whose file is whole but for its content.
+
+    The database's own words are for `--verbose`; those about a value that does not convert would show the value.
+    """
+    try:
+        yield
+    except STORAGE_ERRORS:
+        raise
+    except (duckdb.Error, RuntimeError) as error:
+        cause = None if isinstance(error, duckdb.ConversionException) else error
+        what = f"the table {table} cannot be read ({type(error).__name__})"
+        raise IngestError(what, "its files", "one of them may be damaged: copy or write it again") from cause
 
 
 def _quality(

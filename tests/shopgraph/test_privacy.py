@@ -50,8 +50,7 @@ def write_shop(folder: Path) -> None:
     products = "product_id,title\n" + "".join(f"p{i:02d},{('coffee', 'tea')[i % 2]} {i}\n" for i in range(24))
     head = "user_id,account_id,product_id,event,time,quantity,order_id,query,phone,contact\n"
     events = [
-        f"{USER if user == 7 else f'u{user:02d}'},,p{p:02d},purchase,2024-03-{day + 1:02d},1,o{user}-{day},,"
-        f"{CANARY}1,\n"
+        f"{USER if user == 7 else f'u{user:02d}'},,p{p:02d},purchase,2024-03-{day + 1:02d},1,o{user}-{day},,{CANARY},\n"
         for user in range(30)
         for day, p in enumerate(draw.choice(np.arange(user % 2, 24, 2), 10, replace=False))
     ]
@@ -126,7 +125,7 @@ def strings(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def holders(ran: Ran, needle: str) -> set[tuple[str, str]]:
-    """(place, field) of what holds `needle` outside the source: Parquet and Arrow decoded, all else bytes."""
+    """(place, field) of all outside the source that holds `needle`: Parquet and Arrow decoded, the rest bytes."""
     found: set[tuple[str, str]] = set()
     for path in sorted(p for p in ran.root.rglob("*") if p.is_file()):
         where = path.relative_to(ran.root).as_posix()
