@@ -99,6 +99,9 @@ class Guesser:
         spec = [c.name for c in CONTRACT[table.table].columns]
         chosen = {n: n for n in spec if n in columns} | {n: s for n, s in mapped.items() if isinstance(s, str)}
         told = {*chosen, *mapped, *constants}
+        for name in (n for n in chosen if not table.known and n in columns and n not in mapped):
+            if (written := _written(name, columns[name])) != name:
+                self._put(table.table, ("columns", name), written, "it holds lists, or text with HTML")
         for name in (n for n in spec if n not in told and n in COLUMNS):
             source = best_column(name, columns, self._common, [*chosen.values(), *spec])
             if source is None and name == "product_id" and table.table == "events" and not table.known:
@@ -194,7 +197,7 @@ class Guesser:
         self._put("products", ("extras",), False, "the other columns are the events'")
         self._put("products", ("columns", "product_id"), chosen["product_id"], "as of the events")
         for name, source in described.items():
-            self._put("products", ("columns", name), _written(name, columns[source]), _why(name, columns[source]))
+            self._put("products", ("columns", name), _written(name, columns[source]), "it describes the product")
 
     def _triples(self, table: TableFiles, columns: Mapping[str, SampleColumn], chosen: Mapping[str, str]) -> None:
         """Lists of other products beside a product."""
@@ -223,7 +226,7 @@ def _relations(column: SampleColumn) -> list[tuple[str, str]]:
 
 def _written(contract: str, column: SampleColumn) -> Any:
     """The column as the mapping names it: lists with their separators, texts without HTML."""
-    lists = [v for v in column.values if isinstance(v, list)]
+    lists = [v for v in column.values if isinstance(v, list)] if contract in NESTED else []
     options: dict[str, Any] = {}
     if lists and contract == "image":
         return f"{column.name}.0"

@@ -50,6 +50,8 @@ def time_reading(column: SampleColumn) -> TimeReading | None:
     if all(isinstance(v, (datetime, date)) for v in values):
         return TimeReading()
     texts = column.texts
+    if not texts:
+        return None
     numbers = [float(t) for t in texts if _POINT.fullmatch(t)]
     if len(numbers) == len(values):
         low, high = sorted(numbers)[len(numbers) // 20], max(numbers)
