@@ -107,7 +107,7 @@ def check_directory(
     """
     root = Path(source).expanduser()
     if not root.is_dir():
-        raise IngestError(f"no directory {source!r}", "DIR", "name a directory of tables")
+        raise IngestError(f"no directory {source!r}", "SOURCE", "name a directory of tables")
     own = root / MAPPING_FILE
     file = mapping_file(mapping) if mapping is not None else own if own.is_file() else None
     content = tomllib.loads(file.read_text("utf-8")) if file is not None and read_mapping(file) else {}

@@ -25,7 +25,7 @@ _WORDS_SHOWN = 6
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="DIR", help="A directory of tables.")],
+    source: Annotated[str, typer.Argument(help="A directory of tables.")],
     mapping: Annotated[
         Path | None,
         typer.Option("--mapping", help=f"The mapping to check with: a TOML file, or one of {', '.join(NAMES)}."),
