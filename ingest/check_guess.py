@@ -17,6 +17,10 @@ from ingest.contract import Kind
 from ingest.derived_columns import ITEM, LIST_NAME
 
 _ENTITY = re.compile(r"&(amp|quot|lt|gt|apos|nbsp|#39);")
+_SHOWN = frozenset(
+    {"product_id", "event", "time", "quantity", "price", "rating", "title", "brand", "category", "stock"}
+)
+"""Columns of which a value may stand in the draft: none that is of a person."""
 
 
 class Guesser:
@@ -244,7 +248,7 @@ def _why(contract: str, column: SampleColumn) -> str:
         return "its values are words for events"
     exact = plain(column.name) in COLUMNS[contract].split()
     shown = next((t for t in column.texts if t), "")
-    example = f", as in {shown[:30]!r}" if shown and contract not in ("user_id", "account_id", "text", "query") else ""
+    example = f", as in {shown[:30]!r}" if shown and contract in _SHOWN else ""
     return (
         f"the name is a word for {contract}{example}" if exact else f"the name resembles words for {contract}{example}"
     )

@@ -279,6 +279,19 @@ def test_a_second_file_of_a_table_is_left_to_a_person(write: Write) -> None:
     assert "catalog.csv" in report.decisions[0]
 
 
+def test_a_guess_that_fails_does_not_hide_what_can_be_read(write: Write, tmp_path: Path) -> None:
+    # the log is cut off beyond the rows that guesses rest on
+    log = gzip.compress(
+        b"uid,sku,action,note\n" + b"".join(b"u%d,s,view,%s\n" % (i, b"x" * 999) for i in range(20_000))
+    )
+    source = write({"products.csv": "product_id,title\np,Tea\n", "clicks.csv.gz": log[:-9]})
+    report = check(source)
+    assert report.draft is None
+    assert same(report, built(source, tmp_path))
+    assert len(report.decisions) == 1
+    assert "clicks.csv.gz" in report.decisions[0]
+
+
 @pytest.mark.parametrize("files", [{"a.md": "x"}, {"data.csv": "x,y\n1,2\n"}, {"events.csv": ""}, {"t.json": "[1]"}])
 def test_nothing_usable(write: Write, files: dict[str, Any]) -> None:
     report = check(write(files))
