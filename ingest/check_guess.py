@@ -147,7 +147,10 @@ class Guesser:
             self._put(name, ("time_format",), reading.patterns[0], why)
         if reading.unit != 1.0:
             self._put(
-                name, ("units", "time"), reading.unit, f"numbers such as {source.texts[0]} are fractions of seconds"
+                name,
+                ("units", "time"),
+                reading.unit,
+                f"numbers such as {source.texts[0]} count {UNITS[reading.unit]} since 1970",
             )
 
     def _events(self, table: TableFiles, columns: Mapping[str, SampleColumn], chosen: Mapping[str, str]) -> None:
