@@ -108,51 +108,36 @@ def check_directory(
     """
     root = Path(source).expanduser()
     if not root.is_dir():
-        raise IngestError(f"no directory {source!r}", "DIR", "name a directory of tables")
+        raise IngestError(f"no directory {source!r}", "SOURCE", "name a directory of tables")
     own = root / MAPPING_FILE
     file = mapping_file(mapping) if mapping is not None else own if own.is_file() else None
     content = tomllib.loads(file.read_text("utf-8")) if file is not None and read_mapping(file) else {}
     now = as_of or datetime.now(UTC)
     now = now if now.tzinfo else now.replace(tzinfo=UTC)
     samples = {s.name: s for path in present_files(root) if (s := sample_file(path, path.relative_to(root).as_posix()))}
-    draft, problem, found = Draft(content), None, _Found({}, [], {})
     with tempfile.TemporaryDirectory(prefix="shopgraph-check-") as scratch:
-        before: str | None = None
-        for number in range(_ROUNDS):
-            place = Path(scratch) / str(number)
-            place.mkdir()
-            draft = _drafted(root, file, content, samples)
-            if draft.toml() == before:
-                break
-            before = draft.toml()
-            try:
-                opened = _opened(root, file, draft, place)
-                found, problem = _run(opened, place, now, settings, progress), None
-            except IngestError as error:
-                problem = str(error)
-                break
-            samples = _taught(samples, found, opened)
-    ignored = found.ignored if not problem else sorted(samples)
+        draft, found = _tried(root, file, content, samples, _Runner(Path(scratch), now, settings, progress))
     return CheckReport(
         str(root),
         "draft" if draft.reasons else str(file) if file else None,
         now.isoformat(),
         found.tables,
-        ignored,
+        found.ignored if not found.problem else sorted(samples),
         draft.toml() if draft.reasons else None,
         {".".join(path): why for path, why in draft.reasons.items()},
         draft.decisions,
-        problem,
+        found.problem,
     )
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What a run found: tables, ignored files, and per table and rule the values set aside."""
+    """What a run found: tables, ignored files, per table and rule the values set aside; or why it found nothing."""
 
-    tables: dict[str, TableCheck]
-    ignored: list[str]
-    offending: Mapping[str, Mapping[str, list[str]]]
+    tables: dict[str, TableCheck] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
+    offending: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    problem: str | None = None
 
 
 def _drafted(root: Path, file: Path | None, content: dict[str, Any], samples: Mapping[str, FileSample]) -> Draft:
@@ -210,27 +195,69 @@ def _opened(root: Path, file: Path | None, draft: Draft, scratch: Path) -> _Reco
     return _Recorded.open(root, written)
 
 
-def _run(source: _Recorded, scratch: Path, as_of: datetime, settings: IngestSettings, progress: Progress) -> _Found:
-    """Clean every table as a build does; its files go with the scratch folder."""
-    connection = connect(scratch, settings.threads, settings.memory_limit)
-    profiles: dict[str, list[ColumnProfile]] = {}
+@dataclass(frozen=True)
+class _Runner:
+    """Cleans directories as a build does, each in a folder of its own below `scratch`."""
+
+    scratch: Path
+    as_of: datetime
+    settings: IngestSettings
+    progress: Progress
+
+    def run(self, source: _Recorded) -> _Found:
+        """Clean every table; the files go with the scratch folder."""
+        place = Path(tempfile.mkdtemp(dir=self.scratch))
+        connection = connect(place, self.settings.threads, self.settings.memory_limit)
+        profiles: dict[str, list[ColumnProfile]] = {}
+        dangling = source.dangling or self.settings.dangling
+        try:
+            create_macros(connection)
+            run = TableRun(connection, source, place, self.as_of, self.settings.earliest, dangling, Disclosure())
+            for name in run.order():
+                with self.progress.station(f"check {name}", source.rows(name), "rows") as station:
+                    run.clean(name, station)
+                    profiles[name] = profile_columns(connection, source.staged[name])
+            with self.progress.station("complete tables", None, "") as station:
+                run.complete(station)
+            offending = {n: _offending(connection, run.target / "quarantine" / f"{n}.parquet") for n in profiles}
+        finally:
+            connection.close()
+        ignored = list(source.ignored)
+        QualityReport(source.name, self.as_of.isoformat(), "", run.quality, run.case_variants, ignored).check()
+        tables = {name: TableCheck(quality, profiles.get(name, [])) for name, quality in run.quality.items()}
+        return _Found(tables, ignored, offending)
+
+
+def _tried(
+    root: Path, file: Path | None, content: dict[str, Any], samples: Mapping[str, FileSample], runner: _Runner
+) -> tuple[Draft, _Found]:
+    """The draft and what a build with it finds, corrected by what the first runs set aside."""
+    draft, found = _drafted(root, file, content, samples), _Found()
+    for left in reversed(range(_ROUNDS)):
+        try:
+            opened = _opened(root, file, draft, runner.scratch)
+            found = runner.run(opened)
+        except IngestError as error:
+            return _without_guesses(root, file, content, draft, str(error), runner)
+        samples = _taught(samples, found, opened)
+        better = _drafted(root, file, content, samples)
+        if not left or better.toml() == draft.toml():
+            break
+        draft = better
+    return draft, found
+
+
+def _without_guesses(
+    root: Path, file: Path | None, content: dict[str, Any], draft: Draft, problem: str, runner: _Runner
+) -> tuple[Draft, _Found]:
+    """What a build with the mapping in force finds where one with the draft fails; the draft where both do."""
+    if not draft.reasons:
+        return draft, _Found(problem=problem)
     try:
-        create_macros(connection)
-        dangling = source.dangling or settings.dangling
-        run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, Disclosure())
-        for name in run.order():
-            with progress.station(f"check {name}", source.rows(name), "rows") as station:
-                run.clean(name, station)
-                profiles[name] = profile_columns(connection, source.staged[name])
-        with progress.station("complete tables", None, "") as station:
-            run.complete(station)
-        offending = {name: _offending(connection, run.target / "quarantine" / f"{name}.parquet") for name in profiles}
-    finally:
-        connection.close()
-    report = QualityReport(source.name, as_of.isoformat(), "", run.quality, run.case_variants, list(source.ignored))
-    report.check()
-    tables = {name: TableCheck(quality, profiles.get(name, [])) for name, quality in run.quality.items()}
-    return _Found(tables, report.ignored_files, offending)
+        found = runner.run(_Recorded.open(root, file))
+    except IngestError:
+        return draft, _Found(problem=problem)
+    return Draft(content, decisions=[*draft.decisions, f"what was guessed does not fit: {problem}"]), found
 
 
 def _offending(connection: duckdb.DuckDBPyConnection, quarantine: Path) -> dict[str, list[str]]:

@@ -47,10 +47,10 @@ class Draft:
         lines = [*_HEAD.splitlines(), *self._pairs((), {k: v for k, v in self.content.items() if k != "tables"})]
         for name, table in tables.items():
             sections = {k: v for k, v in table.items() if isinstance(v, dict)}
-            lines += ["", f"[tables.{name}]"]
+            lines += ["", f"[tables.{_key(name)}]"]
             lines += self._pairs(("tables", name), {k: v for k, v in table.items() if k not in sections})
             for section, pairs in sections.items():
-                lines += [f"[tables.{name}.{section}]", *self._pairs(("tables", name, section), pairs)]
+                lines += [f"[tables.{_key(name)}.{_key(section)}]", *self._pairs(("tables", name, section), pairs)]
         return "\n".join(lines) + "\n"
 
     def _pairs(self, path: tuple[str, ...], pairs: dict[str, Any]) -> list[str]:

@@ -10,13 +10,17 @@ from typing import Any
 from ingest.check_draft import Draft
 from ingest.check_samples import SampleColumn
 from ingest.check_tables import DESCRIBING, NESTED, TableFiles, best_column, table_of
-from ingest.check_values import decimal_of, event_words, number, time_reading
+from ingest.check_values import UNITS, decimal_of, event_words, number, time_reading
 from ingest.check_words import COLUMNS, PERSONAL, RELATIONS, event_of, match, plain
 from ingest.contract import TABLES as CONTRACT
 from ingest.contract import Kind
 from ingest.derived_columns import ITEM, LIST_NAME
 
 _ENTITY = re.compile(r"&(amp|quot|lt|gt|apos|nbsp|#39);")
+_SHOWN = frozenset(
+    {"product_id", "event", "time", "quantity", "price", "rating", "title", "brand", "category", "stock"}
+)
+"""Columns of which a value may stand in the draft: none that is of a person."""
 
 
 class Guesser:
@@ -99,6 +103,9 @@ class Guesser:
         spec = [c.name for c in CONTRACT[table.table].columns]
         chosen = {n: n for n in spec if n in columns} | {n: s for n, s in mapped.items() if isinstance(s, str)}
         told = {*chosen, *mapped, *constants}
+        for name in (n for n in chosen if not table.known and n in columns and n not in mapped):
+            if (written := _written(name, columns[name])) != name:
+                self._put(table.table, ("columns", name), written, "it holds lists, or text with HTML")
         for name in (n for n in spec if n not in told and n in COLUMNS):
             source = best_column(name, columns, self._common, [*chosen.values(), *spec])
             if source is None and name == "product_id" and table.table == "events" and not table.known:
@@ -140,7 +147,10 @@ class Guesser:
             self._put(name, ("time_format",), reading.patterns[0], why)
         if reading.unit != 1.0:
             self._put(
-                name, ("units", "time"), reading.unit, f"numbers such as {source.texts[0]} are fractions of seconds"
+                name,
+                ("units", "time"),
+                reading.unit,
+                f"numbers such as {source.texts[0]} count {UNITS[reading.unit]} since 1970",
             )
 
     def _events(self, table: TableFiles, columns: Mapping[str, SampleColumn], chosen: Mapping[str, str]) -> None:
@@ -194,7 +204,7 @@ class Guesser:
         self._put("products", ("extras",), False, "the other columns are the events'")
         self._put("products", ("columns", "product_id"), chosen["product_id"], "as of the events")
         for name, source in described.items():
-            self._put("products", ("columns", name), _written(name, columns[source]), _why(name, columns[source]))
+            self._put("products", ("columns", name), _written(name, columns[source]), "it describes the product")
 
     def _triples(self, table: TableFiles, columns: Mapping[str, SampleColumn], chosen: Mapping[str, str]) -> None:
         """Lists of other products beside a product."""
@@ -223,7 +233,7 @@ def _relations(column: SampleColumn) -> list[tuple[str, str]]:
 
 def _written(contract: str, column: SampleColumn) -> Any:
     """The column as the mapping names it: lists with their separators, texts without HTML."""
-    lists = [v for v in column.values if isinstance(v, list)]
+    lists = [v for v in column.values if isinstance(v, list)] if contract in NESTED else []
     options: dict[str, Any] = {}
     if lists and contract == "image":
         return f"{column.name}.0"
@@ -241,7 +251,7 @@ def _why(contract: str, column: SampleColumn) -> str:
         return "its values are words for events"
     exact = plain(column.name) in COLUMNS[contract].split()
     shown = next((t for t in column.texts if t), "")
-    example = f", as in {shown[:30]!r}" if shown and contract not in ("user_id", "account_id", "text", "query") else ""
+    example = f", as in {shown[:30]!r}" if shown and contract in _SHOWN else ""
     return (
         f"the name is a word for {contract}{example}" if exact else f"the name resembles words for {contract}{example}"
     )

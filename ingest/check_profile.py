@@ -27,7 +27,7 @@ class ColumnProfile:
         least: smallest value of the good rows, of numbers and times that are not personal.
         most: greatest value of the good rows, likewise.
         distinct: different values of the good rows, of ids.
-        commonest: value -> rows, of the column of events.
+        commonest: value -> good rows, of the column of events.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _fours(values: tuple[object, ...]) -> list[tuple[int, str | None, str | None
 
 def _commonest(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, int]:
     found = connection.execute(
-        f"SELECT event, count(*) AS n FROM {relation} WHERE event IS NOT NULL GROUP BY event "
+        f"SELECT event, count(*) AS n FROM {relation} WHERE __rule IS NULL GROUP BY event "
         f"ORDER BY n DESC, event LIMIT {_COMMONEST}"
     ).fetchall()
-    return {str(event)[:80]: int(n) for event, n in found}
+    return {str(event): int(n) for event, n in found}

@@ -26,6 +26,9 @@ _COMMA = re.compile(r"[^\d,.]{0,4}(\d{1,3}([. ]\d{3})+|\d+)?(,\d+)?[^\d,.]{0,4}"
 _EPOCHS = ((1e8, 1e11, 1.0), (1e11, 1e14, 1e-3), (1e14, 1e17, 1e-6), (1e17, 1e20, 1e-9))
 """Least and greatest number that is a time since about 1973, and the factor that makes seconds of it."""
 
+UNITS = {1.0: "seconds", 1e-3: "milliseconds", 1e-6: "microseconds", 1e-9: "nanoseconds"}
+"""Factor that makes seconds -> what is counted."""
+
 
 @dataclass(frozen=True)
 class TimeReading:
@@ -50,6 +53,8 @@ def time_reading(column: SampleColumn) -> TimeReading | None:
     if all(isinstance(v, (datetime, date)) for v in values):
         return TimeReading()
     texts = column.texts
+    if not texts:
+        return None
     numbers = [float(t) for t in texts if _POINT.fullmatch(t)]
     if len(numbers) == len(values):
         low, high = sorted(numbers)[len(numbers) // 20], max(numbers)

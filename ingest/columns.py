@@ -11,7 +11,7 @@ from ingest.contract import Column, Kind, Personal, TableSpec
 from ingest.errors import IngestError
 from ingest.names import extra_names, identifier, literal, shown_names
 from ingest.personal import contact_extras
-from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, plain_number, raw_text, text_times
+from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, plain_number, raw_text, text_time
 from ingest.staging import StagedColumn, StagedTable
 from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
 
@@ -204,13 +204,12 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
     if column.kind in (Kind.ID, Kind.TEXT):
         return _text(staged, column, raw, source, extra)
     word = word_name(column.name)
-    times = text_times(word, iso_name(column.name), staged.mapping)
     if extra and source is not None:  # every word is of the kind that was inferred from them
         value = {
             Kind.FLOAT: f"TRY_CAST({plain_number(word, staged.mapping.decimal)} AS DOUBLE)",
             Kind.INTEGER: f"TRY_CAST({word} AS BIGINT)",
             Kind.BOOLEAN: f"lower({word}) = 'true'",
-            Kind.TIME: f"coalesce({', '.join(times)})",
+            Kind.TIME: text_time(word, iso_name(column.name), staged.mapping),
         }[column.kind]
         mends = _text_mends(staged, raw, source)
         return BoundColumn(column.name, column.kind, raw, value, mends, source.source, True, f"sg_word({raw})")
@@ -220,7 +219,7 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
         Kind.FLOAT: f"sg_finite(sg_float({number}) * {factor})",
         Kind.INTEGER: f"sg_integer({number})" if factor == "1.0" else f"sg_whole(sg_float({number}) * {factor})",
         Kind.BOOLEAN: f"sg_boolean({word})",
-        Kind.TIME: f"coalesce({', '.join(times)}, sg_epoch(sg_float({word}) * {factor}))",
+        Kind.TIME: text_time(word, iso_name(column.name), staged.mapping, factor),
     }[column.kind]
     mends = _text_mends(staged, raw, source)
     if column.name != ROW_TIME or extra:

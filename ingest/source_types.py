@@ -50,14 +50,23 @@ def plain_number(word: str, decimal: str | None) -> str:
     return {None: word, ".": f"sg_point_number({word})", ",": f"sg_comma_number({word})"}[decimal]
 
 
-def text_times(word: str, iso: str, mapping: TableMapping) -> list[str]:
-    """SQL of the time that a word is by each pattern of the mapping and by ISO 8601, null where it does not fit."""
+def text_time(word: str, iso: str, mapping: TableMapping, factor: str | None = None) -> str:
+    """SQL of the time that a word is by a pattern of the mapping, else by ISO 8601; null where it is none.
+
+    Args:
+        word: SQL of the word.
+        iso: SQL of the word in extended ISO form.
+        mapping: patterns and time zone.
+        factor: seconds per unit of an epoch time; None: numbers are no times.
+    """
     times = []
     for pattern in mapping.time_format:
         parsed = f"try_strptime({word}, {literal(pattern)})"
         zoned = any(directive in pattern for directive in ("%z", "%Z"))
         times.append(parsed if zoned else f"timezone({literal(mapping.time_zone)}, {parsed})")
-    return [*times, f"sg_instant({iso}, {literal(mapping.time_zone)})"]
+    zone = literal(mapping.time_zone)
+    last = f"sg_instant({iso}, {zone})" if factor is None else f"sg_time({word}, {iso}, {zone}, {factor})"
+    return f"coalesce({', '.join([*times, last])})"
 
 
 def infer_kinds(
@@ -82,13 +91,13 @@ def _kinds_of_text(
 ) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
     mapping = staged.mapping
-    times = text_times("{w}", "{t}", mapping)
+    time = text_time("{w}", "{t}", mapping)
     tests = {
         Kind.BOOLEAN: "lower({w}) IN ('true', 'false')",
         Kind.INTEGER: "regexp_full_match({w}, '-?(0|[1-9][0-9]*)') AND TRY_CAST({w} AS BIGINT) IS NOT NULL",
         Kind.FLOAT: "NOT regexp_matches({w}, '^[+-]?0[0-9]|[eE][0-9]') AND "
         f"sg_float({plain_number('{w}', mapping.decimal)}) IS NOT NULL",
-        Kind.TIME: f"coalesce({', '.join(times)}) IS NOT NULL",
+        Kind.TIME: f"{time} IS NOT NULL",
     }
     words = ", ".join(f"sg_word({identifier(c.sql)}) AS w{i}" for i, c in enumerate(textual))
     iso = ", ".join(f"sg_iso(w{i}) AS t{i}" for i in range(len(textual)))

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ingest.check import CheckReport, check_directory
 from ingest.check_profile import ColumnProfile
 from ingest.quality import TableQuality
+from ingest.rules import EXPLANATIONS, MENDS
 from ingest.shipped_mappings import NAMES
 from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, VerboseOption, WorkspaceOption
@@ -23,7 +25,7 @@ _WORDS_SHOWN = 6
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="DIR", help="A directory of tables.")],
+    source: Annotated[str, typer.Argument(help="A directory of tables.")],
     mapping: Annotated[
         Path | None,
         typer.Option("--mapping", help=f"The mapping to check with: a TOML file, or one of {', '.join(NAMES)}."),
@@ -66,11 +68,18 @@ def show(report: CheckReport) -> None:
     """The report for a person."""
     if report.tables:
         by = {"draft": " with the draft below", None: ""}.get(report.mapping, f" with {report.mapping}")
-        rows = [(name, ", ".join(t.quality.files[:3]) or "named by other tables", *_row(t.quality))
-                for name, t in report.tables.items()]  # fmt: skip
-        heads = ("table", "files", *_NUMBERS, "created", "quarantined by rule", "mended by rule")
+        rows = [
+            (name, escape(", ".join(t.quality.files[:3])) or "named by other tables", *_row(t.quality))
+            for name, t in report.tables.items()
+        ]
+        heads = ("table", "files", *_NUMBERS, "created")
         title = f"What a build of {report.source} would do{by}"
-        console.out.print(console.table(title, heads, rows, right=(*_NUMBERS, "created")))
+        console.out.print(console.table(escape(title), heads, rows, right=(*_NUMBERS, "created")))
+    faults = [fault for name, t in report.tables.items() for fault in _faults(name, t.quality)]
+    if faults:
+        console.out.print()
+        rules = ("table", "rule", "count", "what it means", "commonest values")
+        console.out.print(console.table("Rows set aside and fields mended", rules, faults, right=("count",)))
     for name, table in report.tables.items():
         if table.columns:
             columns = ("column", "from", "use", "holds", "missing", "values of good rows")
@@ -90,12 +99,26 @@ def show(report: CheckReport) -> None:
 
 
 def _row(quality: TableQuality) -> tuple[str, ...]:
-    mends: dict[str, int] = {}
-    for by_rule in quality.mends.values():
-        for rule, n in by_rule.items():
-            mends[rule] = mends.get(rule, 0) + n
     numbers = (quality.rows_in, quality.loaded, quality.merged, quality.quarantined, quality.mended, quality.created)
-    return (*(f"{n:,}" for n in numbers), _counts(quality.rules), _counts(mends))
+    return tuple(f"{n:,}" for n in numbers)
+
+
+def _faults(name: str, quality: TableQuality) -> list[tuple[str, ...]]:
+    """Rows of the table of rules: those that set rows aside, with values, and those that mend fields."""
+    aside: list[tuple[str, ...]] = [
+        (name, rule, f"{n:,}", EXPLANATIONS[rule], _examples(quality.examples.get(rule, [])))
+        for rule, n in quality.rules.items()
+    ]
+    mended: list[tuple[str, ...]] = [
+        (name, rule, f"{n:,}", f"{column}: {MENDS[rule]}", "")
+        for column, by_rule in quality.mends.items()
+        for rule, n in by_rule.items()
+    ]
+    return aside + mended
+
+
+def _examples(examples: list[list[str | int | None]]) -> str:
+    return escape(", ".join(f"{'(empty)' if value in (None, '') else value} ({n:,})" for value, n in examples))
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -112,4 +135,4 @@ def _column(column: ColumnProfile) -> tuple[str, ...]:
     elif column.least is not None:
         values = f"{column.least} to {column.most}"
     source = column.source if column.source is not None else "(constant)"
-    return column.name, source, column.use, column.kind, missing, values
+    return escape(column.name), escape(source), column.use, column.kind, missing, values
