@@ -12,18 +12,23 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.bots import BotSettings
 from ingest.errors import IngestError
+from ingest.labels import LabelSettings
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.mapping import DANGLING
+from ingest.outliers import OutlierSettings
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport, write_json
 from ingest.quality_page import write_page
 from ingest.sources import Source, open_source
 from ingest.staging import connect
-from ingest.table_run import TableRun
+from ingest.table_run import TableOptions, TableRun
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
+_DECISIVE = ("dangling", "earliest", "bots", "outliers", "labels")
+"""Settings that the clean tables depend on."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,18 @@ class IngestSettings:
         earliest: rows with an earlier time are quarantined.
         threads: of the working database; the result does not depend on it.
         memory_limit: of the working database, which spills to disk beyond; nor on this.
+        bots: users who act like machines.
+        outliers: quantities and prices far beyond what is usual.
+        labels: labels of users and products.
     """
 
     dangling: str = "quarantine"
     earliest: datetime = field(default=datetime(1990, 1, 1, tzinfo=UTC))
     threads: int = 2
     memory_limit: str = "3GB"
+    bots: BotSettings = field(default_factory=BotSettings)
+    outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
 
 
 def build_tables(
@@ -77,6 +88,8 @@ def build_tables(
     """
     if settings.dangling not in DANGLING:
         raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
+    for group in (settings.bots, settings.outliers, settings.labels):
+        group.check()
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
     _check_target(tables_dir, opened)
@@ -86,7 +99,7 @@ def build_tables(
             _write_reports(current, reports_dir)
             return current
         with _scratch(tables_dir) as scratch:
-            report = _build(opened, scratch, given or datetime.now(UTC), settings, progress)
+            report = _build(opened, scratch, given, settings, progress)
             _write_reports(report, reports_dir)
             _replace(scratch / "tables", tables_dir)
     except (OSError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
@@ -118,19 +131,22 @@ def tables_current(
 
 def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
-    shown = {k: str(v) for k, v in asdict(settings).items() if k in ("dangling", "earliest")}
+    shown = {k: str(v) for k, v in asdict(settings).items() if k in _DECISIVE}
     return {"source": source.name, "settings": shown, **source.described()}
 
 
 def _build(
-    source: Source, scratch: Path, as_of: datetime, settings: IngestSettings, progress: Progress
+    source: Source, scratch: Path, given: datetime | None, settings: IngestSettings, progress: Progress
 ) -> QualityReport:
-    """Clean every table into `scratch/tables` and write the manifest there."""
+    """Clean every table into `scratch/tables` and write the manifest there; `given` is the as-of date, if any."""
+    as_of = given or datetime.now(UTC)
     known = {name: path.stat() for name, path in source.files().items()}
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
         create_macros(connection)
-        run = TableRun(connection, source, scratch, as_of, settings.earliest, source.dangling or settings.dangling)
+        dangling = source.dangling or settings.dangling
+        options = TableOptions(settings.bots, settings.outliers, settings.labels, given)
+        run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, options)
         for name in run.order():
             with progress.station(f"clean {name}", source.rows(name), "rows") as station:
                 run.clean(name, station)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from ingest.accounts import ACCOUNT_USERS, resolve_accounts
+from ingest.bots import BOT_RULE, BotSettings
 from ingest.clean_files import (
     PRODUCT_TABLES,
     USER_TABLES,
@@ -18,11 +19,14 @@ from ingest.clean_files import (
     write_account_users,
     write_table,
 )
-from ingest.cleaning import CleanedTable, clean_table, write_quarantine
+from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
+from ingest.labels import LabelSettings, label_table, prepare_purchases
+from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable, merge_rows
+from ingest.outliers import OUTLIER_RULES, OutlierSettings
 from ingest.progress import Station
 from ingest.quality import TableQuality
-from ingest.rules import RuleContext
+from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable
 
@@ -31,6 +35,23 @@ _FIRST = ("products", "accounts")
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
 _EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What is done with tables beyond the rules of single rows.
+
+    Attributes:
+        bots: users who act like machines.
+        outliers: values far beyond what is usual.
+        labels: labels of users and products.
+        reference: the date that labels are as of; None: that of the last event.
+    """
+
+    bots: BotSettings = field(default_factory=BotSettings)
+    outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    reference: datetime | None = None
 
 
 class TableRun:
@@ -43,6 +64,7 @@ class TableRun:
         as_of: events may lie at most a day after it.
         earliest: no time lies before it.
         dangling: `quarantine` or `create`.
+        options: what is done beyond the rules of single rows.
 
     Attributes:
         target: folder of the clean tables.
@@ -58,7 +80,9 @@ class TableRun:
         as_of: datetime,
         earliest: datetime,
         dangling: str,
+        options: TableOptions = TableOptions(),
     ) -> None:
+        self._options = options
         self._connection, self._source, self._scratch = connection, source, scratch
         self._create_products = dangling == "create" or "products" not in source.tables
         known = None if self._create_products else "loaded_products"
@@ -77,7 +101,7 @@ class TableRun:
         """Clean one table; products and users are written by `complete`."""
         staged = self._source.stage(self._connection, name, self._scratch)
         accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
-        cleaned = clean_table(self._connection, staged, self._context, accounts)
+        cleaned = self._look_at_all(clean_table(self._connection, staged, self._context, accounts))
         quarantine = self.target / "quarantine" / f"{name}.parquet"
         write_quarantine(self._connection, staged, cleaned, quarantine)
         merged = merge_rows(self._connection, cleaned)
@@ -90,8 +114,27 @@ class TableRun:
         station.advance(cleaned.rows_in)
         station.note(_remark(self.quality[name]))
 
+    def _look_at_all(self, cleaned: CleanedTable) -> CleanedTable:
+        """Events after the rules that look at the whole table: bots first, so that they bend no product's figures."""
+        if cleaned.name != "events":
+            return cleaned
+        bots, outliers, given = self._options.bots, self._options.outliers, {c.name: c.raw for c in cleaned.columns}
+        if bots.on:
+            unit = "session_id" if bots.by == "session" else "user_id" if given["user_id"] != "NULL" else "account_id"
+            offenders = BOT_RULE.check(bots, good_rows(cleaned))
+            cleaned = apply_table_rule(self._connection, cleaned, Rule(BOT_RULE.name, unit, ""), offenders)
+        products = self._loaded["products"].relation if "products" in self._loaded else None
+        for column in outliers.columns if outliers.on else ():
+            rule = OUTLIER_RULES[column]
+            offenders = rule.check(outliers, good_rows(cleaned), products)
+            cleaned = apply_table_rule(self._connection, cleaned, Rule(rule.name, column, ""), offenders)
+        return cleaned
+
     def complete(self, station: Station) -> None:
         """Create the users and products that other tables name, and write both."""
+        if self._options.labels.on:
+            events = self._loaded["events"].relation if "events" in self._loaded else None
+            prepare_purchases(self._connection, events, self._options.reference)
         users = [f"SELECT user_id FROM {self._loaded[n].relation}" for n in USER_TABLES if n in self._loaded]
         if self._resolve_accounts():
             users.append(f"SELECT user_id FROM {ACCOUNT_USERS}")
@@ -108,10 +151,13 @@ class TableRun:
         if name not in self._loaded and not references:
             return
         table, created = create_missing(self._connection, name, key, self._loaded.get(name), references)
+        if self._options.labels.on:
+            table = label_table(self._connection, table, self._options.labels)
         dangling = write_table(self._connection, table, self._file(name))
         quality = self.quality.get(name, TableQuality())
         if dangling:
-            mends = {**quality.mends, "parent_id": {**quality.mends.get("parent_id", {}), "dangling_parent": dangling}}
+            parents = {**quality.mends.get("parent_id", {}), DANGLING_PARENT.name: dangling}
+            mends = {**quality.mends, "parent_id": parents}
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
         self.quality[name] = replace(quality, created=created)
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from ingest.build import IngestSettings, build_tables
+from ingest.labels import LabelSettings
 from ingest.quality import QualityReport
 
 settings.register_profile("ingest", deadline=None, max_examples=50)
@@ -64,6 +65,7 @@ def build(tmp_path: Path) -> Callable[..., Built]:
             else:
                 path.write_text(content, "utf-8", newline="")
         mapping = changed.pop("mapping", None)
+        changed.setdefault("labels", LabelSettings(on=False))  # they have tests of their own
         report = build_tables(
             str(source),
             tmp_path / "work" / "tables",
