@@ -14,6 +14,7 @@ import duckdb
 
 from ingest.bots import BotSettings
 from ingest.errors import IngestError
+from ingest.infer import InferSettings
 from ingest.labels import LabelSettings
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.mapping import DANGLING
@@ -27,7 +28,7 @@ from ingest.table_run import TableOptions, TableRun
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
-_DECISIVE = ("dangling", "earliest", "bots", "outliers", "labels")
+_DECISIVE = ("dangling", "earliest", "bots", "outliers", "infer", "labels")
 """Settings that the clean tables depend on."""
 
 
@@ -43,6 +44,7 @@ class IngestSettings:
         memory_limit: of the working database, which spills to disk beyond; nor on this.
         bots: users who act like machines.
         outliers: quantities and prices far beyond what is usual.
+        infer: missing brands and categories of products.
         labels: labels of users and products.
     """
 
@@ -52,6 +54,7 @@ class IngestSettings:
     memory_limit: str = "3GB"
     bots: BotSettings = field(default_factory=BotSettings)
     outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    infer: InferSettings = field(default_factory=InferSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
 
 
@@ -88,7 +91,7 @@ def build_tables(
     """
     if settings.dangling not in DANGLING:
         raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
-    for group in (settings.bots, settings.outliers, settings.labels):
+    for group in (settings.bots, settings.outliers, settings.infer, settings.labels):
         group.check()
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
@@ -145,7 +148,7 @@ def _build(
     try:
         create_macros(connection)
         dangling = source.dangling or settings.dangling
-        options = TableOptions(settings.bots, settings.outliers, settings.labels, given)
+        options = TableOptions(settings.bots, settings.outliers, settings.infer, settings.labels, given)
         run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, options)
         for name in run.order():
             with progress.station(f"clean {name}", source.rows(name), "rows") as station:

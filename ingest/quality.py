@@ -28,6 +28,7 @@ class TableQuality:
         extras: clean name of every extra column -> its name in the source.
         files: the source files.
         examples: quarantine rule -> [value, rows] of the commonest offending values.
+        inferred: column -> missing values that were inferred.
     """
 
     rows_in: int = 0
@@ -43,6 +44,7 @@ class TableQuality:
     extras: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     examples: dict[str, list[list[str | int | None]]] = field(default_factory=dict)
+    inferred: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

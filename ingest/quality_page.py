@@ -78,6 +78,9 @@ def _section(name: str, table: TableQuality) -> str:
             for rule, n in by_rule.items()
         ]
         parts.append("<h3>Mended fields</h3>" + _table(("column", "what was done", "fields", ""), mends))
+    if table.inferred:
+        told = [(f"<code>{escape(c)}</code>", meaning(f"inferred_{c}"), n, "") for c, n in table.inferred.items()]
+        parts.append("<h3>Inferred fields</h3>" + _table(("column", "what was done", "fields", ""), told))
     if table.conflict_columns:
         kept = [
             (f"<code>{escape(c)}</code>", "the later row's value was kept", n, "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest.bots import BOT_RULE
 from ingest.cleaning_rule import Action, CleaningRule
+from ingest.infer import FILL_RULES
 from ingest.mends import MEND_RULES
 from ingest.merge import MERGE_RULES
 from ingest.outliers import OUTLIER_RULES
@@ -19,9 +20,10 @@ _ALL: tuple[tuple[CleaningRule[Any], ...], ...] = (
     (BOT_RULE, *OUTLIER_RULES.values()),
     MEND_RULES,
     MERGE_RULES,
+    tuple(FILL_RULES.values()),
 )
 CATALOGUE: dict[str, CleaningRule[Any]] = {rule.name: rule for rules in _ALL for rule in rules}
-"""Name -> rule; those that quarantine in the order in which they are tried, then mends and merges."""
+"""Name -> rule; those that quarantine in the order in which they are tried, then mends, merges and fills."""
 
 _DONE = {
     Action.QUARANTINE: "the row is quarantined",

@@ -20,6 +20,7 @@ from ingest.clean_files import (
     write_table,
 )
 from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
+from ingest.infer import InferSettings, infer_products
 from ingest.labels import LabelSettings, label_table, prepare_purchases
 from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable, merge_rows
@@ -44,12 +45,14 @@ class TableOptions:
     Attributes:
         bots: users who act like machines.
         outliers: values far beyond what is usual.
+        infer: missing brands and categories.
         labels: labels of users and products.
         reference: the date that labels are as of; None: that of the last event.
     """
 
     bots: BotSettings = field(default_factory=BotSettings)
     outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    infer: InferSettings = field(default_factory=InferSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
     reference: datetime | None = None
 
@@ -151,6 +154,9 @@ class TableRun:
         if name not in self._loaded and not references:
             return
         table, created = create_missing(self._connection, name, key, self._loaded.get(name), references)
+        inferred: dict[str, int] = {}
+        if name == "products":
+            table, inferred = infer_products(self._connection, table, self._options.infer)
         if self._options.labels.on:
             table = label_table(self._connection, table, self._options.labels)
         dangling = write_table(self._connection, table, self._file(name))
@@ -159,7 +165,7 @@ class TableRun:
             parents = {**quality.mends.get("parent_id", {}), DANGLING_PARENT.name: dangling}
             mends = {**quality.mends, "parent_id": parents}
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
-        self.quality[name] = replace(quality, created=created)
+        self.quality[name] = replace(quality, created=created, inferred=inferred)
 
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from ingest.build import IngestSettings, build_tables
+from ingest.infer import InferSettings
 from ingest.labels import LabelSettings
 from ingest.quality import QualityReport
 
@@ -65,7 +66,8 @@ def build(tmp_path: Path) -> Callable[..., Built]:
             else:
                 path.write_text(content, "utf-8", newline="")
         mapping = changed.pop("mapping", None)
-        changed.setdefault("labels", LabelSettings(on=False))  # they have tests of their own
+        # what the build adds to the tables has tests of its own
+        changed = {"labels": LabelSettings(on=False), "infer": InferSettings(brand=False, category=False)} | changed
         report = build_tables(
             str(source),
             tmp_path / "work" / "tables",

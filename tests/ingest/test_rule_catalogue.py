@@ -11,6 +11,7 @@ import pytest
 
 from ingest.bots import BotSettings
 from ingest.cleaning_rule import Action
+from ingest.infer import InferSettings
 from ingest.outliers import OutlierSettings
 from ingest.rule_catalogue import CATALOGUE, rules_table
 
@@ -47,6 +48,9 @@ SHOP = {"products.csv": PRODUCTS}
 OUTLIERS = {"outliers": OutlierSettings(on=True, least_factor=10.0, min_observations=3)}
 BOTS = {"bots": BotSettings(on=True, per_hour=3)}
 USUAL = EVENT + "".join(f"u{n},p1,purchase,2024-01-0{n},2,5\n" for n in range(1, 6))
+INFER = {"infer": InferSettings()}
+LEAVES = "product_id,title,brand\n" + "".join(f"p{n},Leaf tea {n},Leaf\n" for n in range(40))
+KINDS = "product_id,title,category\n" + "".join(f"p{n},tea {n},drinks\nq{n},cup {n}b,home\n" for n in range(40))
 CASES: dict[str, Case] = {
     "ragged_row": Case("products", "product_id,title\n", "p1,Tea,more\n", 'p1,"Tea,more"\n'),
     "missing_key": Case("products", "product_id,title\n", "n/a,Tea\n", "n/a!,Tea\n"),
@@ -83,6 +87,8 @@ CASES: dict[str, Case] = {
         "events", "event_id,user_id,product_id,event\n", "1,u1,p1,view\n1,u1,p2,view\n", "1,u1,p1,view\n2,u1,p1,view\n"
     ),
     "same_id": Case("products", "product_id,title\n", "p1,Tea\np1,Cup\n", "p1,Tea\nP1,Tea\n"),
+    "inferred_brand": Case("products", LEAVES, "x,Mint by leaf!,\n", "x,Mint by leafs!,\n", settings=INFER),
+    "inferred_category": Case("products", KINDS, "x,black tea,\n", "x,black teapot,\n", settings=INFER),
     "equal_rows": Case("triples", "head,relation,tail\n", "a,b,c\na,b,c\n", "a,b,c\na,b,d\n"),
 }
 
@@ -100,6 +106,8 @@ def count(built: Any, name: str, table: str) -> int:
         return int(quality.rules.get(name, 0))
     if CATALOGUE[name].action is Action.MEND:
         return int(sum(by_rule.get(name, 0) for by_rule in quality.mends.values()))
+    if CATALOGUE[name].action is Action.FILL:
+        return int(quality.inferred.get(name.removeprefix("inferred_"), 0))
     return int(quality.merged)
 
 
