@@ -14,7 +14,7 @@ SEGMENTS = {
     "promising": "recency_score >= 4",
     "loyal": "recency_score = 3 AND value >= 4",
     "regular": "recency_score = 3",
-    "at_risk": "value >= 4",
+    "at_risk": "recency_score <= 2 AND value >= 4",
     "hibernating": "recency_score <= 2",
 }
 """Segment -> the condition that makes a user one of it, the first that holds; `value` is the mean of the frequency and
@@ -49,7 +49,7 @@ def user_labels(users: str, new_days: int) -> str:
                 greatest(coalesce(c.cadence, typical.cadence, {new_days:d}), 1) AS usual
             FROM scored LEFT JOIN cadences c USING (user_id), typical)
         SELECT u.user_id, orders AS label_orders, CAST(spent AS DOUBLE) AS label_spent,
-            greatest(recency, 0) AS label_recency_days, cadence AS label_cadence_days,
+            CASE WHEN recency < 0 THEN 0 ELSE recency END AS label_recency_days, cadence AS label_cadence_days,
             recency_score AS label_recency_score, frequency_score AS label_frequency_score,
             monetary_score AS label_monetary_score,
             CASE WHEN NOT EXISTS (FROM label_purchases) THEN NULL WHEN valued.user_id IS NULL THEN 'prospect'

@@ -87,7 +87,7 @@ CASES: dict[str, Case] = {
         "events", "event_id,user_id,product_id,event\n", "1,u1,p1,view\n1,u1,p2,view\n", "1,u1,p1,view\n2,u1,p1,view\n"
     ),
     "same_id": Case("products", "product_id,title\n", "p1,Tea\np1,Cup\n", "p1,Tea\nP1,Tea\n"),
-    "inferred_brand": Case("products", LEAVES, "x,Mint by leaf!,\n", "x,Mint by leafs!,\n", settings=INFER),
+    "inferred_brand": Case("products", LEAVES, "x,LEAF! mint,\n", "x,Leafs mint,\n", settings=INFER),
     "inferred_category": Case("products", KINDS, "x,black tea,\n", "x,black teapot,\n", settings=INFER),
     "equal_rows": Case("triples", "head,relation,tail\n", "a,b,c\na,b,c\n", "a,b,c\na,b,d\n"),
 }
