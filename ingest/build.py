@@ -10,20 +10,26 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest.bots import BotSettings
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
+from ingest.infer import InferSettings
+from ingest.labels import LabelSettings
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.mapping import DANGLING
+from ingest.outliers import OutlierSettings
 from ingest.privacy import PrivacySettings
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport, write_json
 from ingest.quality_page import write_page
 from ingest.sources import Source, open_source
 from ingest.staging import connect
-from ingest.table_run import STORAGE_ERRORS, TableRun
+from ingest.table_run import STORAGE_ERRORS, RunOptions, TableRun
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
+_DECISIVE = ("dangling", "earliest", "bots", "outliers", "infer", "labels")
+"""Settings that the clean tables depend on."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,10 @@ class IngestSettings:
         threads: of the working database; the result does not depend on it.
         memory_limit: of the working database, which spills to disk beyond; nor on this.
         privacy: what becomes of personal data.
+        bots: users who act like machines.
+        outliers: quantities and prices far beyond what is usual.
+        infer: missing brands and categories of products.
+        labels: labels of users and products.
     """
 
     dangling: str = "quarantine"
@@ -44,6 +54,23 @@ class IngestSettings:
     threads: int = 2
     memory_limit: str = "3GB"
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    bots: BotSettings = field(default_factory=BotSettings)
+    outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    infer: InferSettings = field(default_factory=InferSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+
+    def options(self, as_of: datetime, given: datetime | None, dangling: str, disclosure: Disclosure) -> RunOptions:
+        """What a run takes of the settings.
+
+        Args:
+            as_of: events may lie at most a day after it.
+            given: the as-of date if one was given, which labels then are as of.
+            dangling: what the source says, or else these settings.
+            disclosure: what of personal data may be written.
+        """
+        return RunOptions(
+            as_of, self.earliest, dangling, disclosure, self.bots, self.outliers, self.infer, self.labels, given
+        )
 
 
 def build_tables(
@@ -80,6 +107,8 @@ def build_tables(
     if settings.dangling not in DANGLING:
         raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
     key = settings.privacy.key()
+    for group in (settings.bots, settings.outliers, settings.infer, settings.labels):
+        group.check()
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
     _check_target(tables_dir, opened)
@@ -89,7 +118,7 @@ def build_tables(
             _write_reports(current, reports_dir)
             return current
         with _scratch(tables_dir) as scratch:
-            report = _build(opened, scratch, given or datetime.now(UTC), settings, key, progress)
+            report = _build(opened, scratch, given, settings, key, progress)
             _write_reports(report, reports_dir)
             _replace(scratch / "tables", tables_dir)
     except (OSError, *STORAGE_ERRORS) as error:
@@ -121,22 +150,28 @@ def tables_current(
 
 def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
-    shown = {k: str(v) for k, v in asdict(settings).items() if k in ("dangling", "earliest")}
+    shown = {k: str(v) for k, v in asdict(settings).items() if k in _DECISIVE}
     privacy = settings.privacy.described(settings.privacy.key())
     return {"source": source.name, "settings": shown, "privacy": privacy, **source.described()}
 
 
 def _build(
-    source: Source, scratch: Path, as_of: datetime, settings: IngestSettings, key: bytes | None, progress: Progress
+    source: Source,
+    scratch: Path,
+    given: datetime | None,
+    settings: IngestSettings,
+    key: bytes | None,
+    progress: Progress,
 ) -> QualityReport:
-    """Clean every table into `scratch/tables` and write the manifest there."""
+    """Clean every table into `scratch/tables` and write the manifest there; `given` is the as-of date, if any."""
+    as_of = given or datetime.now(UTC)
     known = {name: path.stat() for name, path in source.files().items()}
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
         create_macros(connection)
         disclosure = Disclosure.open(connection, key, free_text=settings.privacy.free_text == "keep")
         dangling = source.dangling or settings.dangling
-        run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, disclosure)
+        run = TableRun(connection, source, scratch, settings.options(as_of, given, dangling, disclosure))
         for name in run.order():
             with progress.station(f"clean {name}", source.rows(name), "rows") as station:
                 run.clean(name, station)

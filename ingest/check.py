@@ -212,7 +212,8 @@ class _Runner:
         dangling = source.dangling or self.settings.dangling
         try:
             create_macros(connection)
-            run = TableRun(connection, source, place, self.as_of, self.settings.earliest, dangling, Disclosure())
+            options = self.settings.options(self.as_of, None, dangling, Disclosure())
+            run = TableRun(connection, source, place, options)
             for name in run.order():
                 with self.progress.station(f"check {name}", source.rows(name), "rows") as station:
                     run.clean(name, station)

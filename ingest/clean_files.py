@@ -11,6 +11,7 @@ import duckdb
 from ingest.cleaning import CleanedTable
 from ingest.columns import SQL_TYPES
 from ingest.contract import TABLES, Personal
+from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable
 from ingest.names import identifier, literal
 
@@ -86,9 +87,9 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: LoadedTable, targe
     dangling = 0
     if table.name == "products":
         values["recommendable"] = "coalesce(recommendable, true) AS recommendable"
-        known = f"parent_id IN (SELECT product_id FROM {table.relation}) AND parent_id <> product_id"
-        values["parent_id"] = f"CASE WHEN {known} THEN parent_id END AS parent_id"
-        lost = f"SELECT count(*) FROM {table.relation} WHERE parent_id IS NOT NULL AND NOT ({known})"
+        lost_parent = DANGLING_PARENT.check(table.relation)
+        values["parent_id"] = f"CASE WHEN NOT ({lost_parent}) THEN parent_id END AS parent_id"
+        lost = f"SELECT count(*) FROM {table.relation} WHERE {lost_parent}"
         dangling = (connection.execute(lost).fetchone() or (0,))[0]
     order = _EVENT_ORDER if table.name == "events" else spec.key or tuple(types)
     by = ", ".join(f"{identifier(name)} NULLS FIRST" for name in order)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -34,6 +34,7 @@ class CleanedTable:
         rows_in: rows of the source.
         quarantined: rows that failed, per index of `rules`.
         mended: (mend rule, column) -> fields mended in good rows.
+        mends: (mend rule, column) of each flag.
         left_out: source name of every contact field that is not loaded -> how it was found.
     """
 
@@ -44,6 +45,7 @@ class CleanedTable:
     rows_in: int
     quarantined: dict[int, int]
     mended: dict[tuple[str, str], int]
+    mends: tuple[tuple[str, str], ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,17 +86,42 @@ def clean_table(
             f"CREATE OR REPLACE TABLE {relation} AS SELECT __ord, CAST(CASE {cases} END AS TINYINT) AS __rule, "
             f"{', '.join(kept)} FROM ({inner})"
         )
-    failed = connection.execute(f"SELECT __rule, count(*) FROM {relation} GROUP BY __rule").fetchall()
+    flagged = tuple((rule, name) for rule, name, _ in mends)
+    return _counted(connection, CleanedTable(staged.name, relation, tuple(columns), tuple(rules), 0, {}, {}, flagged))
+
+
+def apply_table_rule(
+    connection: duckdb.DuckDBPyConnection, cleaned: CleanedTable, rule: Rule, offenders: str
+) -> CleanedTable:
+    """Set aside the good rows whose `__ord` the SELECT `offenders` gives: a rule that looks at the whole table.
+
+    Args:
+        connection: the working database.
+        cleaned: the table after the rules of single rows, and perhaps others of this kind.
+        rule: what is said of those rows.
+        offenders: SELECT over `good_rows(cleaned)`.
+    """
+    connection.execute(
+        f"UPDATE {cleaned.relation} SET __rule = {len(cleaned.rules)} "
+        f"WHERE __rule IS NULL AND __ord IN (SELECT __ord FROM ({offenders}))"
+    )
+    return _counted(connection, replace(cleaned, rules=(*cleaned.rules, rule)))
+
+
+def good_rows(cleaned: CleanedTable) -> str:
+    """Relation (in parentheses) of the rows that broke no rule so far."""
+    return f"(SELECT * FROM {cleaned.relation} WHERE __rule IS NULL)"
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, cleaned: CleanedTable) -> CleanedTable:
+    """The table with its rows, the quarantined ones per rule and the mended fields of good rows counted."""
+    failed = connection.execute(f"SELECT __rule, count(*) FROM {cleaned.relation} GROUP BY __rule").fetchall()
     counts = {rule: int(n) for rule, n in failed}
-    return CleanedTable(
-        staged.name,
-        relation,
-        columns,
-        tuple(rules),
-        sum(counts.values()),
-        dict(sorted((r, n) for r, n in counts.items() if r is not None)),
-        _mended(connection, relation, [(rule, name) for rule, name, _ in mends]),
-        bound.left_out,
+    return replace(
+        cleaned,
+        rows_in=sum(counts.values()),
+        quarantined=dict(sorted((r, n) for r, n in counts.items() if r is not None)),
+        mended=_mended(connection, cleaned.relation, cleaned.mends),
     )
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from ingest.contract import Column, Kind, Personal, TableSpec
+from ingest.contract import Column, Kind, Personal, TableSpec, derived_names
 from ingest.errors import IngestError
+from ingest.mends import CONTROL_CHARACTERS, NOT_UTF8, TOO_LONG, WRONG_TYPE
 from ingest.names import extra_names, identifier, literal, shown_names
 from ingest.personal import contact_extras
 from ingest.source_types import EXACT_INTEGERS, infer_kinds, native_kind, plain_number, raw_text, text_time
 from ingest.staging import StagedColumn, StagedTable
-from ingest.values import CONTROL, MAX_ID_BYTES, MAX_TEXT_BYTES
+from ingest.values import MAX_ID_BYTES
 
 SQL_TYPES = {
     Kind.ID: "VARCHAR",
@@ -169,7 +170,7 @@ def _extra_sources(
     rest = [s for s in unused if s not in mapping.columns.values() and s not in mapping.constants]
     if mapping.extras is not None:
         rest = [s for s in rest if s in mapping.extras]
-    names = extra_names([*named, *constants, *rest], contract)
+    names = extra_names([*named, *constants, *rest], [*contract, *derived_names(staged.name)])
     origin = {**named, **constants, **{s: s for s in rest}}
     return {clean: origin[key] for key, clean in names.items()}
 
@@ -223,7 +224,7 @@ def _from_text(staged: StagedTable, column: Column, raw: str, source: StagedColu
     }[column.kind]
     mends = _text_mends(staged, raw, source)
     if column.name != ROW_TIME or extra:
-        mends["wrong_type"] = f"{word} IS NOT NULL AND {value} IS NULL"
+        mends[WRONG_TYPE.name] = WRONG_TYPE.check(f"{word} IS NOT NULL", value)
     name = source.source if source else None
     return BoundColumn(column.name, column.kind, raw, value, mends, name, extra, f"sg_word({raw})")
 
@@ -238,11 +239,11 @@ def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | 
     word = word_name(column.name)
     mends = _text_mends(staged, raw, source)
     if column.kind is Kind.ID and not extra:
-        mends["too_long"] = f"strlen({word}) > {MAX_ID_BYTES}"
+        mends[TOO_LONG.name] = TOO_LONG.check(word, is_id=True)
         value = f"CASE WHEN strlen({word}) <= {MAX_ID_BYTES} THEN {word} END"
         return BoundColumn(column.name, Kind.ID, raw, value, mends, name, False, f"sg_id({raw})")
     tidied = f"nullif(sg_tidy({raw}), '')" if extra or column.name in FREE_TEXT else f"sg_word({raw})"
-    mends["too_long"] = f"strlen({word}) > {MAX_TEXT_BYTES}"
+    mends[TOO_LONG.name] = TOO_LONG.check(word, is_id=False)
     clean = f"sg_id({raw})" if column.name in PATHS else tidied
     return BoundColumn(column.name, column.kind, raw, f"sg_cut({word})", mends, name, extra, clean)
 
@@ -250,11 +251,10 @@ def _text(staged: StagedTable, column: Column, raw: str, source: StagedColumn | 
 def _text_mends(staged: StagedTable, raw: str, source: StagedColumn | None) -> dict[str, str]:
     mends = {}
     if source is not None:
-        mends["control_characters"] = f"regexp_matches({raw}, '{CONTROL}')"
+        mends[CONTROL_CHARACTERS.name] = CONTROL_CHARACTERS.check(raw)
         origins = source.made_of or (source.source,)
         if any(not f.undecodable.isdisjoint(origins) for f in staged.files):
-            concerned = ", ".join(literal(c.sql) for c in staged.columns if c.source in origins)
-            mends["not_utf8"] = f"list_has_any(string_split(__undecodable, ','), [{concerned}])"
+            mends[NOT_UTF8.name] = NOT_UTF8.check([c.sql for c in staged.columns if c.source in origins])
     return mends
 
 
@@ -279,7 +279,7 @@ def _from_native(staged: StagedTable, column: Column, raw: str, source: StagedCo
     always_fits = have is column.kind is Kind.BOOLEAN or (
         value == f"TRY_CAST({name} AS BIGINT)" and source.type in EXACT_INTEGERS
     )
-    mends = {} if costs_row or always_fits else {"wrong_type": f"{given} AND ({value}) IS NULL"}
+    mends = {} if costs_row or always_fits else {WRONG_TYPE.name: WRONG_TYPE.check(given, value)}
     typed = f"CAST({value} AS {SQL_TYPES[column.kind]})"
     return BoundColumn(column.name, column.kind, raw, typed, mends, source.source, extra)
 

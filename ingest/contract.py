@@ -185,3 +185,37 @@ TABLES: dict[str, TableSpec] = {
         ),
     )
 }
+
+DERIVED: dict[str, tuple[Column, ...]] = {
+    "products": (
+        Column("brand_inferred", Kind.BOOLEAN),
+        Column("brand_confidence", Kind.FLOAT),
+        Column("category_inferred", Kind.BOOLEAN),
+        Column("category_confidence", Kind.FLOAT),
+        Column("label_price_band", Kind.TEXT),
+        Column("label_repurchase_days", Kind.FLOAT),
+        Column("label_lifecycle", Kind.TEXT),
+    ),
+    "users": (
+        Column("label_orders", Kind.INTEGER),
+        Column("label_spent", Kind.FLOAT),
+        Column("label_recency_days", Kind.INTEGER),
+        Column("label_cadence_days", Kind.FLOAT),
+        Column("label_recency_score", Kind.INTEGER),
+        Column("label_frequency_score", Kind.INTEGER),
+        Column("label_monetary_score", Kind.INTEGER),
+        Column("label_segment", Kind.TEXT),
+        Column("label_lifecycle", Kind.TEXT),
+    ),
+}
+"""Columns that the build adds to a table beside its contract: table -> columns.
+
+Those named `label_…` are made of all events and know the test period: no model, no text that is encoded and no
+grouping of an evaluation may read them. The names are reserved: a source's own column of one of them becomes an
+extra column with the prefix `x_`.
+"""
+
+
+def derived_names(table: str) -> tuple[str, ...]:
+    """Names of the columns that the build may add to a table."""
+    return tuple(c.name for c in DERIVED.get(table, ()))

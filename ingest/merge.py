@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
-from ingest.cleaning import CleanedTable
-from ingest.contract import TABLES
+from ingest.cleaning import CleanedTable, good_rows
+from ingest.cleaning_rule import Action, CleaningRule
+from ingest.contract import TABLES, TableSpec
 from ingest.names import identifier
+
+MergeCheck = Callable[[TableSpec, Sequence[str]], Sequence[str]]
+"""Table and its clean columns -> the columns that two rows must share to become one."""
+
+_KEYED = tuple(name for name, spec in TABLES.items() if spec.key and name != "events")
+_KEYLESS = tuple(name for name, spec in TABLES.items() if not spec.key)
+
+MERGE_RULES: tuple[CleaningRule[MergeCheck], ...] = (
+    CleaningRule(
+        "same_event",
+        Action.MERGE,
+        ("events",),
+        "rows of one event_id become one; without event_id, rows that agree in every column",
+        lambda spec, _: spec.key,  # cleaning has made an event_id of the content where there was none
+    ),
+    CleaningRule(
+        "same_id",
+        Action.MERGE,
+        _KEYED,
+        "rows of one key become one, the later value of each column wins, and what differed is counted as a conflict",
+        lambda spec, _: spec.key,
+    ),
+    CleaningRule(
+        "equal_rows",
+        Action.MERGE,
+        _KEYLESS,
+        "rows that agree in every column become one",
+        lambda _, names: names,
+    ),
+)
+"""Every merging rule; each table has exactly one."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +65,12 @@ class MergedTable:
 
 def merge_rows(connection: duckdb.DuckDBPyConnection, cleaned: CleanedTable) -> MergedTable:
     """Merge the good rows of `cleaned`; a table without a key is merged over all of its columns."""
-    spec = TABLES[cleaned.name]
     names = [c.name for c in cleaned.columns]
-    key = [identifier(k) for k in spec.key or names]
+    rule = next(rule for rule in MERGE_RULES if rule.holds_for(cleaned.name))
+    key = [identifier(k) for k in rule.check(TABLES[cleaned.name], names)]
     relation = f"loaded_{cleaned.name}"
     columns = ", ".join(identifier(n) for n in names)
-    good = f"(SELECT * FROM {cleaned.relation} WHERE __rule IS NULL)"
+    good = good_rows(cleaned)
     if _all_differ(connection, good, key):
         connection.execute(f"CREATE OR REPLACE VIEW {relation} AS SELECT {columns} FROM {good}")
         return MergedTable(relation, _count(connection, relation), 0, 0, {})

@@ -30,6 +30,7 @@ class TableQuality:
         examples: quarantine rule -> [value, rows] of the commonest offending values.
         left_out: source name of every column that is not loaded since it is a contact field -> how that was found:
             `name`, `mapping`, `e-mail addresses` in it.
+        inferred: column -> missing values that were inferred.
     """
 
     rows_in: int = 0
@@ -46,6 +47,7 @@ class TableQuality:
     files: list[str] = field(default_factory=list)
     examples: dict[str, list[list[str | int | None]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    inferred: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

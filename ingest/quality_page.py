@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from ingest.quality import QualityReport, TableQuality
-from ingest.rules import EXPLANATIONS, MENDS
+from ingest.rule_catalogue import meaning
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2733; background: #f6f7f9; margin: 0; }
@@ -62,7 +62,7 @@ def _section(name: str, table: TableQuality) -> str:
     parts = [f"<h2 id='{escape(name)}'>{escape(name)}</h2><div class='soft'>{files}</div>", _bar(table)]
     if table.rules:
         rows = [
-            (f"<code>{escape(rule)}</code>", EXPLANATIONS[rule], n, _examples(table, rule))
+            (f"<code>{escape(rule)}</code>", meaning(rule), n, _examples(table, rule))
             for rule, n in sorted(table.rules.items(), key=lambda item: -item[1])
         ]
         parts.append(
@@ -73,11 +73,14 @@ def _section(name: str, table: TableQuality) -> str:
         )
     if table.mends:
         mends = [
-            (f"<code>{escape(column)}</code>", MENDS[rule], n, "")
+            (f"<code>{escape(column)}</code>", meaning(rule), n, "")
             for column, by_rule in table.mends.items()
             for rule, n in by_rule.items()
         ]
         parts.append("<h3>Mended fields</h3>" + _table(("column", "what was done", "fields", ""), mends))
+    if table.inferred:
+        told = [(f"<code>{escape(c)}</code>", meaning(f"inferred_{c}"), n, "") for c, n in table.inferred.items()]
+        parts.append("<h3>Inferred fields</h3>" + _table(("column", "what was done", "fields", ""), told))
     if table.conflict_columns:
         kept = [
             (f"<code>{escape(c)}</code>", "the later row's value was kept", n, "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from ingest.accounts import ACCOUNT_USERS, resolve_accounts
+from ingest.bots import BOT_RULE, BotSettings
 from ingest.clean_files import (
     PRODUCT_TABLES,
     USER_TABLES,
@@ -20,15 +21,19 @@ from ingest.clean_files import (
     write_account_users,
     write_table,
 )
-from ingest.cleaning import CleanedTable, clean_table, write_quarantine
+from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
+from ingest.infer import InferSettings, infer_products
+from ingest.labels import LabelSettings, label_table, prepare_purchases
+from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable, merge_rows
 from ingest.names import shown_names
+from ingest.outliers import OUTLIER_RULES, OutlierSettings
 from ingest.personal import PERSON
 from ingest.progress import Station
 from ingest.quality import TableQuality
-from ingest.rules import RuleContext
+from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable
 
@@ -47,6 +52,33 @@ _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "use
 _EXAMPLES = 5
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How the tables of a build are cleaned.
+
+    Attributes:
+        as_of: events may lie at most a day after it.
+        earliest: no time lies before it.
+        dangling: `quarantine` or `create`.
+        disclosure: what of personal data may be written.
+        bots: users who act like machines.
+        outliers: values far beyond what is usual.
+        infer: missing brands and categories.
+        labels: labels of users and products.
+        reference: the date that labels are as of; None: that of the last event.
+    """
+
+    as_of: datetime
+    earliest: datetime
+    dangling: str
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    bots: BotSettings = field(default_factory=BotSettings)
+    outliers: OutlierSettings = field(default_factory=OutlierSettings)
+    infer: InferSettings = field(default_factory=InferSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    reference: datetime | None = None
+
+
 class TableRun:
     """Cleans tables into `scratch/tables`.
 
@@ -54,10 +86,7 @@ class TableRun:
         connection: the working database, with its macros.
         source: where tables come from.
         scratch: folder for what is temporary, and for the tables.
-        as_of: events may lie at most a day after it.
-        earliest: no time lies before it.
-        dangling: `quarantine` or `create`.
-        disclosure: what of personal data may be written.
+        options: how they are cleaned.
 
     Attributes:
         target: folder of the clean tables.
@@ -66,20 +95,13 @@ class TableRun:
     """
 
     def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        source: Source,
-        scratch: Path,
-        as_of: datetime,
-        earliest: datetime,
-        dangling: str,
-        disclosure: Disclosure,
+        self, connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path, options: RunOptions
     ) -> None:
-        self._connection, self._source, self._scratch = connection, source, scratch
-        self._disclosure = disclosure
-        self._create_products = dangling == "create" or "products" not in source.tables
+        self._connection, self._source, self._scratch, self._options = connection, source, scratch, options
+        self._disclosure = options.disclosure
+        self._create_products = options.dangling == "create" or "products" not in source.tables
         known = None if self._create_products else "loaded_products"
-        self._context = RuleContext(as_of, earliest, known)
+        self._context = RuleContext(options.as_of, options.earliest, known)
         self._loaded: dict[str, LoadedTable] = {}
         self.target = scratch / "tables"
         (self.target / "quarantine").mkdir(parents=True)
@@ -102,7 +124,7 @@ class TableRun:
     def _clean(self, name: str, station: Station) -> None:
         staged = self._source.stage(self._connection, name, self._scratch)
         accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
-        cleaned = clean_table(self._connection, staged, self._context, accounts)
+        cleaned = self._look_at_all(clean_table(self._connection, staged, self._context, accounts))
         quarantine = self.target / "quarantine" / f"{name}.parquet"
         write_quarantine(self._connection, staged, cleaned, quarantine, self._disclosure)
         merged = merge_rows(self._connection, cleaned)
@@ -115,8 +137,27 @@ class TableRun:
         station.advance(cleaned.rows_in)
         station.note(_remark(self.quality[name]))
 
+    def _look_at_all(self, cleaned: CleanedTable) -> CleanedTable:
+        """Events after the rules that look at the whole table: bots first, so that they bend no product's figures."""
+        if cleaned.name != "events":
+            return cleaned
+        bots, outliers, given = self._options.bots, self._options.outliers, {c.name: c.raw for c in cleaned.columns}
+        if bots.on:
+            unit = "session_id" if bots.by == "session" else "user_id" if given["user_id"] != "NULL" else "account_id"
+            offenders = BOT_RULE.check(bots, good_rows(cleaned))
+            cleaned = apply_table_rule(self._connection, cleaned, Rule(BOT_RULE.name, unit, ""), offenders)
+        products = self._loaded["products"].relation if "products" in self._loaded else None
+        for column in outliers.columns if outliers.on else ():
+            rule = OUTLIER_RULES[column]
+            offenders = rule.check(outliers, good_rows(cleaned), products)
+            cleaned = apply_table_rule(self._connection, cleaned, Rule(rule.name, column, ""), offenders)
+        return cleaned
+
     def complete(self, station: Station) -> None:
         """Create the users and products that other tables name, and write both."""
+        if self._options.labels.on:
+            events = self._loaded["events"].relation if "events" in self._loaded else None
+            prepare_purchases(self._connection, events, self._options.reference)
         users = [f"SELECT user_id FROM {self._loaded[n].relation}" for n in USER_TABLES if n in self._loaded]
         if self._resolve_accounts():
             users.append(f"SELECT user_id FROM {ACCOUNT_USERS}")
@@ -135,13 +176,19 @@ class TableRun:
         if name not in self._loaded and not references:
             return
         table, created = create_missing(self._connection, name, key, self._loaded.get(name), references)
+        inferred: dict[str, int] = {}
+        if name == "products":
+            table, inferred = infer_products(self._connection, table, self._options.infer)
+        if self._options.labels.on:
+            table = label_table(self._connection, table, self._options.labels)
         self._loaded[name] = table
         dangling = self._write(table)
         quality = self.quality.get(name, TableQuality())
         if dangling:
-            mends = {**quality.mends, "parent_id": {**quality.mends.get("parent_id", {}), "dangling_parent": dangling}}
+            parents = {**quality.mends.get("parent_id", {}), DANGLING_PARENT.name: dangling}
+            mends = {**quality.mends, "parent_id": parents}
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
-        self.quality[name] = replace(quality, created=created)
+        self.quality[name] = replace(quality, created=created, inferred=inferred)
 
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""

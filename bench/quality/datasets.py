@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 from bench.data import amazon_beauty, complete_journey, contract_folder, lastfm_kg, tmall
 from bench.data.source import ROOT, raw
 from ingest import complete_journey as complete_journey_source
+from ingest.build import IngestSettings
 from ingest.errors import ShopgraphError
+from ingest.infer import InferSettings
+from ingest.labels import LabelSettings
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
 from shopgraph import stations
@@ -232,7 +235,9 @@ def source_digest(*folders: Path) -> str:
 
 def _build(data: DataSet, source: str, workspace: Workspace, progress: Progress, cache: Path) -> dict[str, Any]:
     """Run the stations; facts for people."""
-    settings = Settings()
+    # what is inferred or derived would change the figures that stand on the page
+    plain = IngestSettings(infer=InferSettings(brand=False, category=False), labels=LabelSettings(on=False))
+    settings = replace(Settings(), ingest=plain)
     with workspace.writing():
         built = stations.build(workspace, source, None, settings, progress)
         facts = {"fingerprint": built.fingerprint, "counts": built.counts, "seconds": built.seconds}

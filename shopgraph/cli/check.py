@@ -12,7 +12,7 @@ from rich.markup import escape
 from ingest.check import CheckReport, check_directory
 from ingest.check_profile import ColumnProfile
 from ingest.quality import TableQuality
-from ingest.rules import EXPLANATIONS, MENDS
+from ingest.rule_catalogue import meaning
 from ingest.shipped_mappings import NAMES
 from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, VerboseOption, WorkspaceOption
@@ -106,11 +106,11 @@ def _row(quality: TableQuality) -> tuple[str, ...]:
 def _faults(name: str, quality: TableQuality) -> list[tuple[str, ...]]:
     """Rows of the table of rules: those that set rows aside, with values, and those that mend fields."""
     aside: list[tuple[str, ...]] = [
-        (name, rule, f"{n:,}", EXPLANATIONS[rule], _examples(quality.examples.get(rule, [])))
+        (name, rule, f"{n:,}", meaning(rule), _examples(quality.examples.get(rule, [])))
         for rule, n in quality.rules.items()
     ]
     mended: list[tuple[str, ...]] = [
-        (name, rule, f"{n:,}", f"{column}: {MENDS[rule]}", "")
+        (name, rule, f"{n:,}", f"{column}: {meaning(rule)}", "")
         for column, by_rule in quality.mends.items()
         for rule, n in by_rule.items()
     ]

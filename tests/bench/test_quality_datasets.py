@@ -14,6 +14,7 @@ from bench.data import contract_folder
 from bench.quality import datasets
 from bench.quality.datasets import DATA, DataSet, place, prepare, standing
 from bench.quality.protocols import PROTOCOLS
+from ingest.contract import DERIVED, derived_names
 from shopgraph import stations
 
 EVENTS = pd.DataFrame(
@@ -61,6 +62,10 @@ def test_a_workspace_is_built_once(shop: DataSet, tmp_path: Path, monkeypatch: p
     np.testing.assert_array_equal(first.cold, [False, True, False])
     assert first.groups is not None
     assert first.groups["user_id"].tolist() == ["u1", "u2"]
+    # figures must stay comparable: nothing that is derived or inferred is in the graph
+    derived = {name for table in DERIVED for name in derived_names(table)}
+    for label in ("User", "Product"):
+        assert derived.isdisjoint(first.snapshot.nodes[label].columns.column_names)
     monkeypatch.setattr(stations, "build", fails)
     monkeypatch.setattr(datasets, "_build", fails)
     for again in (prepare(shop, cache=cache), standing(shop, cache)):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ingest.build import build_tables
+from ingest.build import IngestSettings, build_tables
+from ingest.labels import LabelSettings
 from ingest.progress import SilentProgress
 from kg.errors import GraphError
 from kg.query_library import FOLDERS, list_queries, load_query, query_names, run_query
@@ -82,6 +83,23 @@ COMMON: list[tuple[str, list[str], list[list[Any]]]] = [
         ],
     ),
     ("recommendations", ["user=ann"], []),
+    # of three buyers bob is the worst by recency, then ann; ann by money, then bob: both are hibernating
+    (
+        "segments",
+        [],
+        [["hibernating", 2, 3, 29.0, 29 / 57], ["promising", 1, 2, 28.0, 28 / 57], ["prospect", 1, 0, 0.0, 0.0]],
+    ),
+    # by the prices paid: fuel 1 and green 1.5 are low, tea 2 is in the middle, cup 5 and pot 20 are high
+    (
+        "price_band_penetration",
+        ["segment=hibernating"],
+        [["high", 1, 2, 1.0, 10.0], ["middle", 1, 2, 1.0, 9.0], ["low", 1, 1, 0.5, 10.0]],
+    ),
+    ("price_band_penetration", [], []),
+    # tea is bought again after 5 days, and ann's last one is 29 days old
+    ("due_for_repurchase", ["user=ann", "late=6"], [["tea", "Black tea", 2, 29, 5.0, 5.8]]),
+    ("due_for_repurchase", ["user=ann"], []),
+    ("due_for_repurchase", ["user=bob", "late=6"], []),
 ]
 NEO4J: list[tuple[str, list[str], list[list[Any]]]] = [
     (
@@ -111,7 +129,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> GraphFiles:
     (folder / "source").mkdir()
     for table, text in SHOP.items():
         (folder / "source" / f"{table}.csv").write_text(text)
-    build_tables(str(folder / "source"), folder / "tables", folder / "reports")
+    settings = IngestSettings(labels=LabelSettings(min_repeats=1))
+    build_tables(str(folder / "source"), folder / "tables", folder / "reports", settings=settings)
     return shape_graph(folder / "tables", folder / "graph", SilentProgress())
 
 
