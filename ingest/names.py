@@ -49,12 +49,14 @@ def extra_names(sources: Iterable[str], contract: Iterable[str]) -> dict[str, st
     return names
 
 
-def shown_names(names: Sequence[str]) -> str:
-    """Column names for a message of one line: a few, each cut short.
+def look_like_data(names: Sequence[str]) -> bool:
+    """Whether a first line is no header but data, which a message must not show: it has an address or a number."""
+    return any("@" in n or re.fullmatch(r"[+(]?[0-9][0-9 ()./:+-]*", n.strip()) for n in names)
 
-    A first line that holds an e-mail address or a number is no header but data, which a message must not show.
-    """
-    if any("@" in n or re.fullmatch(r"[+(]?[0-9][0-9 ()./:+-]*", n.strip()) for n in names):
+
+def shown_names(names: Sequence[str]) -> str:
+    """Column names for a message of one line: a few, each cut short; data that stands in their place is not shown."""
+    if look_like_data(names):
         return f"{len(names)} that look like data, not like names"
     tidy = [" ".join("".join(c if c.isprintable() else "?" for c in n).split()) for n in names[:_MAX_SHOWN]]
     shown = ", ".join(n if len(n) <= _MAX_NAME else f"{n[:_MAX_NAME]}…" for n in tidy)

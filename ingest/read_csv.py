@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import IngestError
+from ingest.names import look_like_data, shown_names
 from ingest.stage_writer import StageWriter
 from ingest.staging import ColumnRegister, StagedFile
 from ingest.text_files import open_text
@@ -127,5 +128,6 @@ def _column_names(fields: list[str], name: str) -> list[str]:
     columns = [f.strip().encode("utf-8", "replace").decode() or f"column_{i}" for i, f in enumerate(fields, start=1)]
     for column in columns:
         if columns.count(column) > 1:
-            raise IngestError(f"the column {column!r} stands twice in the header", name, "rename or remove one of them")
+            which = "a value" if look_like_data(columns) else f"the column {shown_names([column])!r}"
+            raise IngestError(f"{which} stands twice in the header", name, "write column names there, each once")
     return columns

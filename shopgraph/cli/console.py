@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Table
+from rich.text import Text
 
 from ingest.progress import Progress, Station
 
@@ -79,7 +81,7 @@ class ConsoleProgress:
         outermost = self.bars is None
         if self.bars is None:
             columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn())
-            tail = (TextColumn("{task.fields[unit]} {task.fields[remark]}"), TimeElapsedColumn())
+            tail = (TextColumn("{task.fields[unit]} {task.fields[remark]}", markup=False), TimeElapsedColumn())
             self.bars = RichProgress(*columns, *tail, console=err, transient=True)
             self.bars.start()
         bar = _BarStation(self.bars, title, total, unit)
@@ -94,7 +96,7 @@ class ConsoleProgress:
 
     def _done(self, title: str, remark: str, began: float) -> None:
         note = f"  {remark}" if remark else ""
-        err.print(f"[green]✓[/] {title:<34} {time.monotonic() - began:7.1f} s{note}", markup=True)
+        err.print(f"[green]✓[/] {title:<34} {time.monotonic() - began:7.1f} s{escape(note)}", markup=True)
 
 
 def progress() -> Progress:
@@ -116,7 +118,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
     """A table for the terminal; `right` names the columns aligned right."""
     made = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*("" if value is None else str(value) for value in row))
+        made.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    for row in rows:  # as Text: a title such as [bold] is no instruction to the terminal
+        made.add_row(*(Text("" if value is None else str(value)) for value in row))
     return made

@@ -18,6 +18,9 @@ from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, StoreOption, VerboseOption, WorkspaceOption, workspace_at
 from shopgraph.errors import AppError
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What the text of a cell begins with that a spreadsheet takes for a formula."""
+
 
 def command(
     name: Annotated[str | None, typer.Argument(help="A query of the library.")] = None,
@@ -72,6 +75,7 @@ def show(rows: Rows, output: str) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(rows.columns)
         writer.writerows([["" if v is None else _text(v) for v in row] for row in rows.rows])
+        _warn_of_formulas(rows)
     elif output == "json":
         console.emit_json([dict(zip(rows.columns, row, strict=True)) for row in rows.rows])
     else:
@@ -80,6 +84,13 @@ def show(rows: Rows, output: str) -> None:
         console.out.print(console.table("", rows.columns, lines, right=numbers))
     if rows.truncated:
         console.say(f"stopped after {len(rows.rows):,} rows; --limit sets how many")
+
+
+def _warn_of_formulas(rows: Rows) -> None:
+    """Say on stderr where a spreadsheet would run a cell; the cells stay as they are, for programs that read them."""
+    cells = sum(isinstance(v, str) and v.startswith(FORMULA) for row in [rows.columns, *rows.rows] for v in row)
+    if cells:
+        console.say(f"{cells:,} cells begin with =, +, - or @, which spreadsheets run: import them there as text")
 
 
 def _text(value: Any) -> str:

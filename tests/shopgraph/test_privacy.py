@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +182,33 @@ def test_the_planted_user_is_where_the_registry_says(ran: Ran) -> None:
     found = holders(ran, USER)
     assert ("w/graph.lbug", "") in found
     assert found - {("w/graph.lbug", "")} == listed
+
+
+ROWS = "".join(f"a{i},x{i}@{CANARY}.org,{CANARY}{i}\n" for i in range(2000))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("accounts.csv.gz", gzip.compress(f"account_id,email,name\n{ROWS}".encode())[:-9]),
+        ("accounts.csv", ROWS.encode()),
+        ("accounts.csv", f"account_id,email,name\n{ROWS}".encode("utf-16")),
+        ("accounts.jsonl", f'["a1", "x@{CANARY}.org"]\n'.encode()),
+        ("users.csv", f"x@{CANARY}.org,{CANARY},{CANARY}\n".encode()),
+    ],
+)
+def test_a_file_that_cannot_be_read_shows_nothing_of_it(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / name).write_bytes(content)
+    words = ["graph-build", str(tmp_path / "source"), "--workspace", str(tmp_path / "w"), "--verbose"]
+    done = subprocess.run(
+        [sys.executable, "-m", "shopgraph.cli.main", *words], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "error: " in done.stderr
+    assert CANARY not in done.stdout + done.stderr
+    left = [p for p in (tmp_path / "w").rglob("*") if p.is_file()]
+    assert not any(CANARY.encode() in p.read_bytes() for p in left)
 
 
 def test_the_documentation_shows_the_registry() -> None:
