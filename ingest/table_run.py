@@ -25,12 +25,12 @@ from ingest.quality import TableQuality
 from ingest.rules import RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable
+from ingest.worst_rows import WorstRows, worst_rows
 
 _FIRST = ("products", "accounts")
 """Tables that the rules of others look into."""
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
-_EXAMPLES = 5
 
 
 class TableRun:
@@ -82,7 +82,7 @@ class TableRun:
         write_quarantine(self._connection, staged, cleaned, quarantine)
         merged = merge_rows(self._connection, cleaned)
         self._loaded[name] = LoadedTable.of(cleaned, merged)
-        self.quality[name] = _quality(staged, cleaned, merged, self._examples(quarantine))
+        self.quality[name] = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
         if name == "accounts":
             resolve_accounts(self._connection, merged.relation, None)
         if name not in ("products", "users"):
@@ -129,25 +129,15 @@ class TableRun:
     def _file(self, name: str) -> Path:
         return self.target / f"{name}.parquet"
 
-    def _examples(self, quarantine: Path) -> dict[str, list[list[str | int | None]]]:
-        """The commonest offending values per rule."""
-        found = self._connection.execute(
-            "SELECT rule, left(value, 80) AS v, count(*) AS n FROM read_parquet(?) GROUP BY rule, v "
-            f"QUALIFY row_number() OVER (PARTITION BY rule ORDER BY n DESC, v) <= {_EXAMPLES} ORDER BY rule, n DESC, v",
-            [str(quarantine)],
-        ).fetchall()
-        examples: dict[str, list[list[str | int | None]]] = {}
-        for rule, value, n in found:
-            examples.setdefault(rule, []).append([value, n])
-        return examples
 
-
-def _quality(
-    staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, examples: dict[str, list[list[str | int | None]]]
-) -> TableQuality:
+def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, worst: WorstRows) -> TableQuality:
     rules: dict[str, int] = {}
+    faults: dict[str, dict[str, int]] = {}
     for index, n in cleaned.quarantined.items():
-        rules[cleaned.rules[index].name] = rules.get(cleaned.rules[index].name, 0) + n
+        rule = cleaned.rules[index]
+        rules[rule.name] = rules.get(rule.name, 0) + n
+        if rule.column is not None:
+            faults.setdefault(rule.column, {})[rule.name] = n
     mends: dict[str, dict[str, int]] = {}
     for (rule, column), n in cleaned.mended.items():
         mends.setdefault(column, {})[rule] = n
@@ -163,7 +153,9 @@ def _quality(
         conflict_columns=merged.conflict_columns,
         extras={c.name: c.source for c in cleaned.columns if c.extra and c.source is not None},
         files=[f.name for f in staged.files],
-        examples=examples,
+        examples=worst.examples,
+        faults=faults,
+        places=worst.places,
     )
 
 
