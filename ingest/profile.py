@@ -32,7 +32,8 @@ class ColumnProfile:
         hidden: whether the column is personal, so that no value is shown.
         minimum: of numbers and times (ISO 8601).
         maximum: likewise.
-        lengths: characters of the shortest and the longest text; empty of other kinds.
+        lengths: characters of the shortest and the longest text; empty of other kinds, and where values were not
+            counted one by one.
         mean: of numbers, six significant digits.
         quantiles: of numbers, by share ("0.5" is the median): the smallest value that so many rows do not exceed.
         histogram: of numbers.

@@ -14,7 +14,6 @@ from ingest.profile import TableProfile
 from ingest.profiling import profile_table
 from ingest.progress import Station
 from ingest.quality import QualityReport, TableQuality
-from ingest.volume import daily_counts
 
 
 def profile_tables(
@@ -48,7 +47,7 @@ def profile_tables(
             quality.rows_in,
             quality.rules,
             measured.columns,
-            daily_counts(connection, set(measured.profile.columns)),
+            measured.days,
         )
         station.advance(measured.profile.rows)
     built = datetime.now(UTC).isoformat(timespec="microseconds")

@@ -20,7 +20,7 @@ from ingest.disclosure import may_show
 from ingest.names import identifier, literal
 from ingest.profile import ColumnProfile, Histogram, TableProfile
 from ingest.staging import describe
-from ingest.volume import volumes
+from ingest.volume import measure_volume
 
 FEW = 200_000
 """Columns with more different values (by estimate) are not counted value by value, but for numbers."""
@@ -46,6 +46,7 @@ _CATEGORIES = frozenset(
 )
 """Contract columns whose values are categories, compared from build to build; of extras see `_is_category`."""
 
+_ENDS = {"number": "CAST({} AS DOUBLE)", "time": "strftime({}, '%Y-%m-%dT%H:%M:%S+00:00')"}
 Edges = Mapping[str, Sequence[float]]
 
 
@@ -56,11 +57,13 @@ class Measured:
     Attributes:
         profile: for the report.
         columns: for the next build.
+        days: for the next build too: rows per day, see `measure_volume`.
         rebinned: number column -> counts between the edges of the build before (see `Histogram`).
     """
 
     profile: TableProfile
     columns: dict[str, ColumnBaseline]
+    days: dict[str, dict[str, int]]
     rebinned: dict[str, tuple[int, ...]]
 
 
@@ -78,18 +81,17 @@ def profile_table(connection: duckdb.DuckDBPyConnection, name: str, file: Path, 
     if ROW_NUMBER not in types:
         numbered = f"FROM read_parquet({literal(str(file))}, file_row_number = true)"
         connection.execute(f"CREATE OR REPLACE TEMP VIEW numbered AS {numbered}")
-    rows, bases = _bases(connection, name, types)
     key = TABLES[name].key if name in TABLES else ()
+    rows, bases = _bases(connection, name, types, key[0] if len(key) == 1 else None)
     measured = {}
     for column, base in bases.items():
-        if key == (column,):
-            base["distinct"], base["exact"] = base["present"], True
         step = max(1, rows // SAMPLE) if base["distinct"] > FEW and ROW_NUMBER not in types else 1
         measured[column] = _measure(connection, name, column, step, base, edges.get(column, ()))
     times = [c for c, kind in types.items() if _kind(kind) == "time"]
-    profile = TableProfile(rows, {c: m[0] for c, m in measured.items()}, volumes(connection, times, types))
+    volume, days = measure_volume(connection, times, types)
+    profile = TableProfile(rows, {c: m[0] for c, m in measured.items()}, volume)
     rebinned = {c: m[2] for c, m in measured.items() if m[2]}
-    return Measured(profile, {c: m[1] for c, m in measured.items()}, rebinned)
+    return Measured(profile, {c: m[1] for c, m in measured.items()}, days, rebinned)
 
 
 def _kind(sql_type: str) -> str:
@@ -99,38 +101,27 @@ def _kind(sql_type: str) -> str:
 
 
 def _bases(
-    connection: duckdb.DuckDBPyConnection, name: str, types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, name: str, types: Mapping[str, str], key: str | None
 ) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Rows, and per column what one scan tells: missing, distinct (estimate), range, lengths."""
+    """Rows, and per column what one scan tells: missing, distinct (estimate, but for the key), range."""
     asked: list[str] = []
     for column, sql_type in types.items():
         c = identifier(column)
-        asked += [f"count({c})", f"approx_count_distinct({c})"]
-        asked += {
-            "number": [f"CAST(min({c}) AS DOUBLE)", f"CAST(max({c}) AS DOUBLE)"],
-            "time": [f"min({c})", f"max({c})"],
-            "text": [f"min(length({c}))", f"max(length({c}))"],
-            "truth": ["NULL", "NULL"],
-        }[_kind(sql_type)]
+        asked += [f"count({c})", f"count({c})" if column == key else f"approx_count_distinct({c})"]
+        shown = _ENDS.get(_kind(sql_type))
+        asked += [shown.format(f"{end}({c})") for end in ("min", "max")] if shown else ["NULL", "NULL"]
     found = connection.execute(f"SELECT count(*), {', '.join(asked)} FROM profiled").fetchone() or ()
     rows = int(found[0])
     bases = {}
     for i, (column, sql_type) in enumerate(types.items()):
         count, distinct, low, high = found[1 + 4 * i : 5 + 4 * i]
-        kind = _kind(sql_type)
-        base: dict[str, Any] = {"kind": kind, "missing": rows - count, "distinct": min(distinct, count)}
-        base |= {"completeness": count / rows if rows else 1.0, "exact": count == 0}
+        base: dict[str, Any] = {"kind": _kind(sql_type), "missing": rows - count, "distinct": min(distinct, count)}
+        base |= {"completeness": count / rows if rows else 1.0, "exact": count == 0 or column == key}
         base |= {"present": count, "hidden": not may_show(name, column)}
-        if count and kind in ("number", "time"):
-            base |= {"minimum": _plain(low), "maximum": _plain(high)} if not base["hidden"] else {}
-        elif count and kind == "text":
-            base["lengths"] = (low, high)
+        if low is not None and not base["hidden"]:
+            base |= {"minimum": low, "maximum": high}
         bases[column] = base
     return rows, bases
-
-
-def _plain(value: Any) -> float | str:
-    return value.isoformat() if hasattr(value, "isoformat") else float(value)
 
 
 def _measure(
@@ -142,23 +133,22 @@ def _measure(
     edges: Sequence[float],
 ) -> tuple[ColumnProfile, ColumnBaseline, tuple[int, ...]]:
     """Profile and baseline of one column from every `step`-th row, and its counts between `edges`."""
-    present, few = base.pop("present"), base["distinct"] <= FEW
+    present, number = base.pop("present"), base["kind"] == "number"
     plain = ColumnBaseline(base["completeness"], base["missing"])
-    number = base["kind"] == "number"
-    if not present or base["kind"] == "time" or not (few or number):
+    counted = number or (base["distinct"] <= FEW and not base["exact"] and base["kind"] != "time")
+    if not present or not counted:
         return ColumnProfile(**base), plain, ()
     total = _count_values(connection, column, step)
     if step == 1:
-        found = connection.execute("SELECT count(*) FROM value_counts").fetchone() or (0,)
-        base |= {"distinct": int(found[0]), "exact": True}
+        base |= _distinct(connection, base["kind"])
     if base["hidden"]:
         return ColumnProfile(**base), plain, ()
     if number:
         base |= _numbers(connection, base["distinct"], total if step > 1 else 0)
         deciles = _quantiles(connection, [f"0.{i}" for i in range(1, 10)])
         own = tuple(sorted(set(deciles.values())))
-        counted = ColumnBaseline(base["completeness"], base["missing"] // step, own, bin_counts(connection, own))
-        return ColumnProfile(**base), counted, bin_counts(connection, edges) if edges else ()
+        binned = ColumnBaseline(base["completeness"], base["missing"] // step, own, bin_counts(connection, own))
+        return ColumnProfile(**base), binned, bin_counts(connection, edges) if edges else ()
     if base["distinct"] < present or base["distinct"] <= _TOP:
         base["top"] = _top(connection)
     values = _values(connection) if _is_category(table, column, base["distinct"], present) else {}
@@ -174,6 +164,14 @@ def _count_values(connection: duckdb.DuckDBPyConnection, column: str, step: int)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE value_counts AS SELECT v, count(*) AS n FROM ({rows}) GROUP BY v")
     found = connection.execute("SELECT coalesce(sum(n), 0) FROM value_counts").fetchone() or (0,)
     return int(found[0])
+
+
+def _distinct(connection: duckdb.DuckDBPyConnection, kind: str) -> dict[str, Any]:
+    """Different values, and of text the lengths."""
+    lengths = "min(length(v)), max(length(v))" if kind == "text" else "NULL, NULL"
+    found = connection.execute(f"SELECT count(*), {lengths} FROM value_counts").fetchone() or (0, None, None)
+    known = {"lengths": (found[1], found[2])} if found[1] is not None else {}
+    return {"distinct": int(found[0]), "exact": True, **known}
 
 
 def _numbers(connection: duckdb.DuckDBPyConnection, distinct: int, sampled: int) -> dict[str, Any]:

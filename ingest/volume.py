@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 import duckdb
 
@@ -15,57 +15,69 @@ SERIES_COLUMNS = ("event", "channel")
 
 DAYS_KEPT = 400
 _SERIES = 12
+_DAY_US = 86_400_000_000
 _LONGEST = {"day": 92, "week": 3 * 366}  # days of span up to which the unit is chosen
+_Series = dict[str, dict[str, int]]
 
 
-def volumes(connection: duckdb.DuckDBPyConnection, times: Iterable[str], columns: Collection[str]) -> dict[str, Volume]:
-    """Volume of every time column of the view `profiled`; of `time` also per event and channel where there are any."""
-    found = {}
+def measure_volume(
+    connection: duckdb.DuckDBPyConnection, times: Collection[str], columns: Collection[str]
+) -> tuple[dict[str, Volume], _Series]:
+    """Volume of the view `profiled`.
+
+    Args:
+        connection: the working database.
+        times: its time columns.
+        columns: all of its columns.
+
+    Returns:
+        The volume of every time column that has values, of `time` also per event and channel where there are any; and
+        of `time` rows per day over the last 400 days, for the next build.
+    """
+    found: dict[str, Volume] = {}
+    days: _Series = {}
     for column in times:
         by = [c for c in SERIES_COLUMNS if c in columns] if column == ROW_TIME else []
-        unit = _unit(connection, column)
-        if unit is None:
+        span = _count_days(connection, column, by)
+        if span is None:
             continue
-        counts = _series(connection, f"date_trunc({literal(unit)}, {identifier(column)})", by, column)
+        unit = next((unit for unit, longest in _LONGEST.items() if span <= longest), "month")
+        counts = _series(connection, f"CAST(date_trunc({literal(unit)}, d) AS DATE)", by)
         starts = tuple(sorted(counts["all"]))
         series = {name: tuple(rows.get(start, 0) for start in starts) for name, rows in counts.items()}
         found[column] = Volume(unit, starts, series)
-    return found
+        if column == ROW_TIME:
+            days = _series(connection, "d", by, f"d > (SELECT max(d) FROM day_counts) - {DAYS_KEPT}")
+    return found, days
 
 
-def daily_counts(connection: duckdb.DuckDBPyConnection, columns: Collection[str]) -> dict[str, dict[str, int]]:
-    """Series -> day -> rows over the last days of the view `profiled`; {} without times."""
-    if ROW_TIME not in columns:
-        return {}
-    by = [c for c in SERIES_COLUMNS if c in columns]
-    latest = f"(SELECT max({ROW_TIME}) FROM profiled) - INTERVAL {DAYS_KEPT} DAY"
-    counts = _series(connection, ROW_TIME, by, ROW_TIME, f"AND {ROW_TIME} > {latest}")
-    return counts if counts["all"] else {}
-
-
-def _unit(connection: duckdb.DuckDBPyConnection, column: str) -> str | None:
+def _count_days(connection: duckdb.DuckDBPyConnection, column: str, by: Collection[str]) -> int | None:
+    """Count rows per day (UTC) into `day_counts` (d, n and the columns `by`); the days from first to last."""
     c = identifier(column)
-    found = connection.execute(f"SELECT date_diff('day', min({c}), max({c})) FROM profiled").fetchone()
-    if not found or found[0] is None:
-        return None
-    return next((unit for unit, longest in _LONGEST.items() if found[0] <= longest), "month")
+    names = "".join(f", {identifier(name)}" for name in by)
+    # dividing the number is many times faster than casting times with a zone to dates
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE day_counts AS SELECT DATE '1970-01-01' + CAST(day AS INTEGER) AS d{names}, n "
+        f"FROM (SELECT floor(epoch_us({c}) / {_DAY_US}) AS day{names}, count(*) AS n FROM profiled "
+        f"WHERE {c} IS NOT NULL GROUP BY ALL)"
+    )
+    found = connection.execute("SELECT max(d) - min(d) FROM day_counts").fetchone()
+    return None if not found or found[0] is None else int(found[0])
 
 
-def _series(
-    connection: duckdb.DuckDBPyConnection, moment: str, by: Iterable[str], column: str, condition: str = ""
-) -> dict[str, dict[str, int]]:
+def _series(connection: duckdb.DuckDBPyConnection, moment: str, by: Collection[str], where: str = "true") -> _Series:
     """`all` and `COLUMN=VALUE` of the commonest values -> day -> rows."""
-    where = f"WHERE {identifier(column)} IS NOT NULL {condition}"
-    day = f"strftime({moment}, '%Y-%m-%d') AS d"
-    rows = connection.execute(f"SELECT {day}, count(*) FROM profiled {where} GROUP BY d ORDER BY d").fetchall()
+    day = f"CAST({moment} AS VARCHAR) AS day"
+    rows = connection.execute(
+        f"SELECT {day}, sum(n) FROM day_counts WHERE {where} GROUP BY day ORDER BY day"
+    ).fetchall()
     series = {"all": {str(d): int(n) for d, n in rows}}
     for name in by:
         v = identifier(name)
-        common = (
-            f"SELECT {v} FROM profiled {where} AND {v} IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT {_SERIES}"
-        )
+        common = f"SELECT {v} FROM day_counts WHERE {v} IS NOT NULL GROUP BY 1 ORDER BY sum(n) DESC, 1 LIMIT {_SERIES}"
         found = connection.execute(
-            f"SELECT {v}, {day}, count(*) FROM profiled {where} AND {v} IN ({common}) GROUP BY 1, d ORDER BY 1, d"
+            f"SELECT {v}, {day}, sum(n) FROM day_counts WHERE {where} AND {v} IN ({common}) "
+            "GROUP BY 1, day ORDER BY 1, day"
         ).fetchall()
         for value, d, n in found:
             series.setdefault(f"{name}={value}", {})[str(d)] = int(n)

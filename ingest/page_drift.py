@@ -1,0 +1,124 @@
+"""What has changed since the build before, and what needs a look, on the quality page."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ingest.drift import Drift, TableDrift
+from ingest.quality import QualityReport
+from ingest.svg import percent
+
+_QUIET = (0.8, 1.25)
+"""Ratios of volume that the list of what needs a look passes over."""
+
+_LISTED = 12
+
+
+def state(report: QualityReport) -> str:
+    """The one thing to know first: refused, broken thresholds, or neither; and what needs a look."""
+    lines = [f"<b>{escape(b.line)}</b>" + ("" if b.fatal else " (warning only)") for b in report.broken]
+    kind, head = "", "No threshold is broken"
+    if report.refused:
+        kind, head = " refused", "This build was refused; tables and graph are still those of the build before"
+    elif report.broken:
+        kind, head = " warn", f"{len(report.broken)} threshold{'s are' if len(report.broken) > 1 else ' is'} broken"
+    notes = _notes(report)
+    shown = "".join(f"<li>{line}</li>" for line in [*lines, *notes[:_LISTED]])
+    more = f"<p class='soft'>and {len(notes) - _LISTED} more below</p>" if len(notes) > _LISTED else ""
+    calm = "" if shown else "<p class='soft'>Nothing else stands out.</p>"
+    return f"<section class='state{kind}'><h2>{head}</h2>{calm}<ul>{shown}</ul>{more}</section>"
+
+
+def _notes(report: QualityReport) -> list[str]:
+    """What stands out without any threshold, the weightiest first."""
+    notes = []
+    if report.drift:
+        for name in report.drift.vanished_tables:
+            notes.append(f"the table <code>{escape(name)}</code> of the build before is gone")
+        for name, table in report.drift.tables.items():
+            notes += [f"<code>{escape(name)}.{escape(c)}</code> is gone" for c in table.vanished_columns]
+            notes += _column_notes(name, table) + _volume_notes(name, table)
+    for name, t in report.tables.items():
+        if t.rows_in and t.quarantined / t.rows_in >= 0.01:
+            notes.append(
+                f"{percent(t.quarantined / t.rows_in)} of <a href='#{escape(name)}'>{escape(name)}</a> is in quarantine"
+            )
+    return notes
+
+
+def _column_notes(name: str, table: TableDrift) -> list[str]:
+    notes = []
+    drifting = {column: c for column, c in table.columns.items() if c.level}
+    for column, c in sorted(drifting.items(), key=lambda item: -(item[1].psi or 0.0)):
+        notes.append(
+            f"<code>{escape(name)}.{escape(column)}</code> has drifted: PSI {c.psi:.3f} "
+            f"<span class='tag {c.level}'>{c.level}</span>"
+        )
+    for column, c in table.columns.items():
+        if c.completeness[0] - c.completeness[1] >= 0.01:
+            share = f"{percent(c.completeness[0])} to {percent(c.completeness[1])}"
+            notes.append(f"<code>{escape(name)}.{escape(column)}</code> is emptier: filled {share}")
+        if c.vanished_count:
+            notes.append(f"{c.vanished_count:,} categories of <code>{escape(name)}.{escape(column)}</code> are gone")
+    return notes
+
+
+def _volume_notes(name: str, table: TableDrift) -> list[str]:
+    notes = []
+    for series, v in table.volume.items():
+        for ratio, words in ((v.shared, "days known before"), (v.recent, f"{v.new_days} new days")):
+            if ratio is not None and not _QUIET[0] <= ratio <= _QUIET[1]:
+                notes.append(f"<code>{escape(name)}</code> {escape(series)}: {ratio:.2f} times the rows of {words}")
+    return notes
+
+
+def drift_section(drift: Drift | None) -> str:
+    """Before and now, table by table."""
+    if drift is None:
+        return (
+            "<section id='drift'><h2>Change since the build before</h2><p class='soft'>There is none: this is the first "
+            "build here. The next one of changed data is compared with it.</p></section>"
+        )
+    rows = "".join(_row(name, table) for name, table in drift.tables.items())
+    only = [f"new: <code>{escape(n)}</code>" for n in drift.new_tables]
+    only += [f"gone: <code>{escape(n)}</code>" for n in drift.vanished_tables]
+    tables = f"<p>Tables {', '.join(only)}</p>" if only else ""
+    return (
+        f"<section id='drift'><h2>Change since the build before</h2><p class='soft'>It was made {_minute(drift.built)} UTC "
+        f"of <code>{escape(drift.source)}</code>. PSI: population stability index; below 0.1 is taken as no change, from "
+        f"0.25 as a large one, and what chance explains is not marked.</p>{tables}"
+        "<div class='scroll'><table class='columns'><thead><tr><th>table</th><th class='n'>rows before</th>"
+        "<th class='n'>rows now</th><th>what changed</th></tr></thead><tbody>"
+        f"{rows}</tbody></table></div></section>"
+    )
+
+
+def _row(name: str, table: TableDrift) -> str:
+    before, now = table.rows
+    lines = [*_column_notes(name, table), *_volume_notes(name, table)]
+    for column, c in table.columns.items():
+        for what, values, count in (("new", c.new, c.new_count), ("gone", c.vanished, c.vanished_count)):
+            if count:
+                shown = ", ".join(f"<code>{escape(v)}</code>" for v in values)
+                more = f" and {count - len(values):,} more" if count > len(values) else ""
+                lines.append(f"{what} in <code>{escape(column)}</code>: {shown}{more}")
+    lines += [f"column <code>{escape(c)}</code> is new" for c in table.new_columns]
+    lines += [f"column <code>{escape(c)}</code> is gone" for c in table.vanished_columns]
+    lines += [
+        f"quarantine by <code>{escape(rule)}</code>: {old:,} rows before, {new:,} now"
+        for rule, (old, new) in table.rules.items()
+        if old != new
+    ]
+    everything = table.volume.get("all")
+    if everything and everything.new_days:
+        ratio = f", {everything.recent:.2f} times the rows expected" if everything.recent is not None else ""
+        lines.append(f"{everything.new_days:,} new days{ratio}")
+    body = f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else "<span class='soft'>nothing</span>"
+    return (
+        f"<tr><td><a href='#{escape(name)}'>{escape(name)}</a></td><td class='n' data-label='rows before'>{before:,}</td>"
+        f"<td class='n' data-label='rows now'>{now:,}</td><td>{body}</td></tr>"
+    )
+
+
+def _minute(moment: str) -> str:
+    return escape(moment[:16].replace("T", " "))
