@@ -33,7 +33,13 @@ from ingest.quality_files import HISTORY, write_reports
 from ingest.sources import Source, open_source
 from ingest.staging import connect
 from ingest.table_run import TableRun
-from ingest.thresholds import BrokenThresholdsError, QualitySettings, broken_thresholds, check_thresholds
+from ingest.thresholds import (
+    BrokenThresholdsError,
+    QualitySettings,
+    broken_thresholds,
+    check_thresholds,
+    thresholds_set,
+)
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
@@ -161,7 +167,8 @@ class _Target:
     def _judged(self, report: QualityReport) -> QualityReport:
         """The report held to the thresholds as they are now, whatever they were when the tables were built."""
         broken = broken_thresholds(report, self.settings)
-        return replace(report, broken=broken, refused=self.fail_on and any(b.fatal for b in broken))
+        refused = self.fail_on and any(b.fatal for b in broken)
+        return replace(report, thresholds=thresholds_set(self.settings), broken=broken, refused=refused)
 
 
 def tables_current(

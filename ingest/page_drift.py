@@ -17,7 +17,12 @@ _LISTED = 12
 def state(report: QualityReport) -> str:
     """The one thing to know first: refused, broken thresholds, or neither; and what needs a look."""
     lines = [f"<b>{escape(b.line)}</b>" + ("" if b.fatal else " (warning only)") for b in report.broken]
-    kind, head = "", "No threshold is broken"
+    held = len(report.thresholds)
+    kind, head = (
+        ("", f"All {held} thresholds hold" if held > 1 else "The threshold holds")
+        if held
+        else (" plain", "No thresholds are set")
+    )
     if report.refused:
         kind, head = " refused", "This build was refused; tables and graph are still those of the build before"
     elif report.broken:
@@ -25,19 +30,20 @@ def state(report: QualityReport) -> str:
     notes = _notes(report)
     shown = "".join(f"<li>{line}</li>" for line in [*lines, *notes[:_LISTED]])
     more = f"<p class='soft'>and {len(notes) - _LISTED} more below</p>" if len(notes) > _LISTED else ""
-    calm = "" if shown else "<p class='soft'>Nothing else stands out.</p>"
-    return f"<section class='state{kind}'><h2>{head}</h2>{calm}<ul>{shown}</ul>{more}</section>"
+    listed = f"<ul>{shown}</ul>" if shown else "<p class='soft'>Nothing else stands out.</p>"
+    return f"<section class='state{kind}'><h2>{head}</h2>{listed}{more}</section>"
 
 
 def _notes(report: QualityReport) -> list[str]:
     """What stands out without any threshold, the weightiest first."""
     notes = []
     if report.drift:
-        for name in report.drift.vanished_tables:
-            notes.append(f"the table <code>{escape(name)}</code> of the build before is gone")
+        gone = report.drift.vanished_tables
+        notes += [f"the table <code>{escape(name)}</code> of the build before is gone" for name in gone]
         for name, table in report.drift.tables.items():
             notes += [f"<code>{escape(name)}.{escape(c)}</code> is gone" for c in table.vanished_columns]
             notes += _column_notes(name, table) + _volume_notes(name, table)
+            notes += _rule_notes(name, table, report.tables[name].rows_in) if name in report.tables else []
     for name, t in report.tables.items():
         if t.rows_in and t.quarantined / t.rows_in >= 0.01:
             notes.append(
@@ -63,6 +69,15 @@ def _column_notes(name: str, table: TableDrift) -> list[str]:
     return notes
 
 
+def _rule_notes(name: str, table: TableDrift, rows_in: int) -> list[str]:
+    """Rules that set aside more than twice as many rows as before, and one in a thousand or more."""
+    grown = {rule: n for rule, (old, n) in table.rules.items() if n > 2 * old and n * 1000 >= rows_in}
+    return [
+        f"<code>{escape(rule)}</code> sets aside {n:,} rows of {escape(name)}, {table.rules[rule][0]:,} before"
+        for rule, n in grown.items()
+    ]
+
+
 def _volume_notes(name: str, table: TableDrift) -> list[str]:
     notes = []
     for series, v in table.volume.items():
@@ -76,17 +91,18 @@ def drift_section(drift: Drift | None) -> str:
     """Before and now, table by table."""
     if drift is None:
         return (
-            "<section id='drift'><h2>Change since the build before</h2><p class='soft'>There is none: this is the first "
-            "build here. The next one of changed data is compared with it.</p></section>"
+            "<section id='drift'><h2>Change since the build before</h2><p class='soft'>There is none: this is the "
+            "first build here. The next one of changed data is compared with it.</p></section>"
         )
     rows = "".join(_row(name, table) for name, table in drift.tables.items())
     only = [f"new: <code>{escape(n)}</code>" for n in drift.new_tables]
     only += [f"gone: <code>{escape(n)}</code>" for n in drift.vanished_tables]
     tables = f"<p>Tables {', '.join(only)}</p>" if only else ""
     return (
-        f"<section id='drift'><h2>Change since the build before</h2><p class='soft'>It was made {_minute(drift.built)} UTC "
-        f"of <code>{escape(drift.source)}</code>. PSI: population stability index; below 0.1 is taken as no change, from "
-        f"0.25 as a large one, and what chance explains is not marked.</p>{tables}"
+        "<section id='drift'><h2>Change since the build before</h2><p class='soft'>It was made "
+        f"{_minute(drift.built)} UTC of <code>{escape(drift.source)}</code>. PSI: population stability index; below "
+        "0.1 is taken as no change, from 0.25 as a large one, and what chance explains is not marked.</p>"
+        f"{tables}"
         "<div class='scroll'><table class='columns'><thead><tr><th>table</th><th class='n'>rows before</th>"
         "<th class='n'>rows now</th><th>what changed</th></tr></thead><tbody>"
         f"{rows}</tbody></table></div></section>"
@@ -115,7 +131,8 @@ def _row(name: str, table: TableDrift) -> str:
         lines.append(f"{everything.new_days:,} new days{ratio}")
     body = f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>" if lines else "<span class='soft'>nothing</span>"
     return (
-        f"<tr><td><a href='#{escape(name)}'>{escape(name)}</a></td><td class='n' data-label='rows before'>{before:,}</td>"
+        f"<tr><td><a href='#{escape(name)}'>{escape(name)}</a></td>"
+        f"<td class='n' data-label='rows before'>{before:,}</td>"
         f"<td class='n' data-label='rows now'>{now:,}</td><td>{body}</td></tr>"
     )
 

@@ -29,8 +29,8 @@ def _volume(column: str, volume: Volume) -> str:
         if len(series) > 1:
             ranked = sorted(series.items(), key=lambda item: (-sum(item[1]), item[0]))
             small = "".join(
-                f"<div><b>{escape(_cut(key.partition('=')[2]))}</b> <span class='soft small'>{sum(counts):,} rows</span>"
-                f"{line(counts, f'{name} {_cut(key)}')}</div>"
+                f"<div><b>{escape(_cut(key.partition('=')[2]))}</b> <span class='soft small'>{sum(counts):,} rows"
+                f"</span>{line(counts, _cut(key))}</div>"
                 for key, counts in ranked
             )
             parts.append(f"<h3>By {name}, each on its own scale</h3><div class='many'>{small}</div>")
@@ -52,40 +52,39 @@ def columns_table(profile: TableProfile, quality: TableQuality, drift: TableDrif
         for name, c in profile.columns.items()
         if c.missing < profile.rows or name in faults or (name in known and known[name].completeness[0] > 0)
     }
-    rows = "".join(_row(name, c, profile.rows, quality, known.get(name)) for name, c in shown.items())
-    heads = "".join(f"<th>{head}</th>" for head in _HEADS)
+    rows = [_cells(name, c, profile.rows, quality, known.get(name)) for name, c in shown.items()]
     empty = [f"<code>{escape(name)}</code>" for name in profile.columns if name not in shown]
     left = f"<p class='soft small'>Without any value: {', '.join(empty)}.</p>" if empty else ""
     if not shown:
         return left
+    used = [head for head in _HEADS if any(row[head] for row in rows)]
+    heads = "".join(f"<th>{head}</th>" for head in used)
+    body = "".join("<tr>" + "".join(_cell(head, row[head]) for head in used) + "</tr>" for row in rows)
     return (
         f"<h3>Columns of the clean table, {profile.rows:,} rows</h3><div class='scroll'><table class='columns'>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{left}"
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>{left}"
     )
 
 
-def _row(name: str, c: ColumnProfile, rows: int, quality: TableQuality, drift: ColumnDrift | None) -> str:
+def _cell(head: str, content: str) -> str:
+    label = f" data-label='{head}'" if content and head != _HEADS[0] else ""
+    return f"<td{label}>{content}</td>"
+
+
+def _cells(name: str, c: ColumnProfile, rows: int, quality: TableQuality, drift: ColumnDrift | None) -> dict[str, str]:
     missing = f"<br><span class='soft small'>{c.missing:,} missing</span>" if c.missing else ""
     filled = f"<div class='bar'><i class='full' style='width:{100 * c.completeness:.2f}%'></i></div>"
-    about = "" if c.exact else "about "
     unique = "<br><span class='soft small'>all differ</span>" if c.exact and 1 < c.distinct == rows - c.missing else ""
-    cells = (
-        f"<b><code>{escape(name)}</code></b><br><span class='soft small'>{c.kind}{', personal' if c.hidden else ''}</span>",
-        f"{filled}{percent(c.completeness)}{missing}",
-        f"{about}{c.distinct:,}{unique}" if c.missing < rows else "",
-        _range(c),
-        _distribution(c, rows - c.missing),
-        _faults(name, quality),
-        _drift(drift),
-    )
-    body = "".join(
-        f"<td data-label='{head}'>{cell}</td>" for head, cell in zip(_HEADS[1:], cells[1:], strict=True) if cell
-    )
-    blank = "".join(
-        f"<td data-label='{head}'>{cell}</td>" if cell else "<td></td>"
-        for head, cell in zip(_HEADS[1:], cells[1:], strict=True)
-    )
-    return f"<tr><td>{cells[0]}</td>{blank or body}</tr>"
+    kind = f"{c.kind}, personal" if c.hidden else c.kind
+    return {
+        "column": f"<b><code>{escape(name)}</code></b><br><span class='soft small'>{kind}</span>",
+        "filled": f"{filled}{percent(c.completeness)}{missing}",
+        "different": f"{'' if c.exact else 'about '}{c.distinct:,}{unique}" if c.missing < rows else "",
+        "range": _range(c),
+        "distribution": _distribution(c, rows - c.missing),
+        "faults": _faults(name, quality),
+        "drift": _drift(drift),
+    }
 
 
 def _range(c: ColumnProfile) -> str:
@@ -108,13 +107,17 @@ def _distribution(c: ColumnProfile, present: int) -> str:
         return histogram(c.histogram, c.minimum, c.maximum) if c.distinct > 1 else ""
     if not c.top or not present:
         return ""
-    shown = "".join(
-        f"<span title='{escape(str(v))}'>{escape(_cut(str(v)))}</span><span class='n'>{percent(int(n) / present)}</span>"
-        f"<div class='bar'><i class='share' style='width:{100 * int(n) / present:.2f}%'></i></div>"
-        for v, n in c.top[:_SHOWN]
-    )
+    lines = [_top_line(str(v), int(n) / present) for v, n in c.top[:_SHOWN]]
     more = f"<span class='soft'>and {c.distinct - _SHOWN:,} more</span>" if c.distinct > _SHOWN else ""
-    return f"<div class='top'>{shown}{more}</div>"
+    return f"<div class='top'>{''.join(lines)}{more}</div>"
+
+
+def _top_line(value: str, share: float) -> str:
+    """A value, its share, and a bar of it behind both."""
+    return (
+        f"<div style='background-size:{100 * share:.2f}% 100%'>"
+        f"<span title='{escape(value)}'>{escape(_cut(value))}</span><span class='n'>{percent(share)}</span></div>"
+    )
 
 
 def _faults(name: str, quality: TableQuality) -> str:

@@ -63,7 +63,7 @@ class Volume:
 
     Attributes:
         unit: `day`, `week` or `month`.
-        starts: first day of each unit that has rows, ISO 8601.
+        starts: first day of each unit from the first that has rows to the last, ISO 8601.
         series: `all`, `event=purchase`, `channel=web`, … -> rows per start.
     """
 

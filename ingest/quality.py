@@ -86,7 +86,8 @@ class QualityReport:
         ignored_files: files of the directory that belong to no table.
         profile: clean table -> its profile.
         drift: what has changed since the build before; None of the first.
-        broken: thresholds of the settings that the build breaks.
+        thresholds: names of the thresholds that the settings have.
+        broken: those that the build breaks.
         refused: whether it was refused because of them, so that the tables of the build before still stand.
         reused: whether the tables of an earlier build were still current.
     """
@@ -99,6 +100,7 @@ class QualityReport:
     ignored_files: list[str] = field(default_factory=list)
     profile: dict[str, TableProfile] = field(default_factory=dict)
     drift: Drift | None = None
+    thresholds: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
     refused: bool = False
     reused: bool = False
@@ -142,10 +144,11 @@ class _Later:
 
     profile: dict[str, TableProfile] = field(default_factory=dict)
     drift: Drift | None = None
+    thresholds: tuple[str, ...] = ()
     broken: tuple[Broken, ...] = ()
 
 
-_LATER = ("profile", "drift", "broken")
+_LATER = ("profile", "drift", "thresholds", "broken")
 
 
 def write_json(report: QualityReport, target: Path) -> None:

@@ -44,7 +44,7 @@ def _cards(report: QualityReport) -> str:
         ("merged", f"{sum(t.merged for t in report.tables.values()):,}"),
         ("quarantined", f"{quarantined:,}"),
         ("fields mended", f"{sum(t.mended for t in report.tables.values()):,}"),
-        ("columns that drift", f"{drifting:,}" if report.drift else "no build before"),
+        ("columns that drift", f"{drifting:,}" if report.drift else "n/a"),
     ]
     return (
         "<div class='cards'>"
@@ -108,15 +108,18 @@ def _quarantine(name: str, table: TableQuality, refused: bool) -> str:
     if not table.rules:
         return ""
     rows = "".join(
-        f"<tr><td><code>{escape(rule)}</code></td><td>{escape(EXPLANATIONS.get(rule, ''))}</td>{_number(n)}"
-        f"<td>{_examples(table, rule)}</td><td>{_place(table, rule)}</td></tr>"
+        f"<tr><td><code>{escape(rule)}</code></td><td>{escape(EXPLANATIONS.get(rule, ''))}</td>"
+        f"<td class='n' data-label='rows'>{n:,}</td><td data-label='commonest values'>{_examples(table, rule)}</td>"
+        f"<td data-label='for example'>{_place(table, rule)}</td></tr>"
         for rule, n in sorted(table.rules.items(), key=lambda item: -item[1])
     )
     heads = "<th>rule</th><th>what it means</th><th class='n'>rows</th><th>commonest values</th><th>for example</th>"
     folder = "tables-refused" if refused else "tables"
     return (
-        f"<h3>Rows in quarantine</h3><div class='scroll'><table><tr>{heads}</tr>{rows}</table></div>"
-        f"<p class='soft small'>Each row, its file and line: <code>{folder}/quarantine/{escape(name)}.parquet</code></p>"
+        f"<h3>Rows in quarantine</h3><div class='scroll'><table class='columns'><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+        f"<p class='soft small'>Each row, its file and line: <code>{folder}/quarantine/{escape(name)}.parquet</code>"
+        "</p>"
     )
 
 
@@ -125,14 +128,14 @@ def _examples(table: TableQuality, rule: str) -> str:
         f"<code>{escape('(empty)' if v in (None, '') else str(v))}</code> &times; {n:,}"
         for v, n in table.examples.get(rule, [])
     ]
-    return ", ".join(shown)
+    return ", ".join(shown) or "<span class='soft'>not shown</span>"
 
 
 def _place(table: TableQuality, rule: str) -> str:
     if rule not in table.places:
         return ""
     file, line = table.places[rule]
-    return f"<span class='small'><code>{escape(str(file))}</code> line {line:,}</span>"
+    return f"<span class='small place'><code>{escape(str(file))}</code> line {line:,}</span>"
 
 
 def _mends(table: TableQuality) -> str:

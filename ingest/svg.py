@@ -11,6 +11,10 @@ from html import escape
 
 from ingest.profile import Histogram
 
+_THICK = 100.0
+_TOP = 22.0
+_RIGHT = 220
+
 
 def figure(value: float) -> str:
     """A number for people: whole with separators from a thousand on, else four significant digits."""
@@ -87,41 +91,46 @@ def flow(rows_in: int, created: int, streams: Sequence[Stream]) -> str:
         created: rows of the clean table that others name; they join the first stream.
         streams: the ends, the clean table first.
     """
-    thick, slot, left, right = 110.0, 22.0, 200.0, 440.0
     total = rows_in + created
-    sizes = [max(thick * s.rows / total, 1.5) for s in streams]
-    joined = max(thick * created / total, 1.5) if created else 0.0
-    parts, y_left, y_right = [], 8.0, 8.0
-    for i, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
-        parts.append(_band(left, y_left, right, y_right, size, stream.kind))
-        tall = size + (joined if i == 0 else 0.0)
-        if i == 0 and created:
-            parts.append(_band(left, thick + 34, right, y_right + size, joined, "created"))
-        rows = stream.rows + (created if i == 0 else 0)
-        parts.append(f"<rect class='{stream.kind}' x='{right:.0f}' y='{y_right:.1f}' width='8' height='{tall:.1f}'/>")
-        share = f" ({percent(stream.rows / rows_in)})" if rows_in and not (created and i == 0) else ""
-        middle = y_right + max(tall, 10.0) / 2 + 4
-        parts.append(f"<text x='{right + 16:.0f}' y='{middle:.1f}'>{escape(stream.name)}: {rows:,}{share}</text>")
-        y_left += size
-        y_right += max(tall, 10.0) + slot - 10.0
-    parts.append(f"<rect class='source' x='{left - 8:.0f}' y='8' width='8' height='{max(sum(sizes), 1.5):.1f}'/>")
-    parts.append(f"<text class='end' x='{left - 16:.0f}' y='{12 + sum(sizes) / 2:.1f}'>{rows_in:,} rows in</text>")
-    deepest = max(y_right, 8 + sum(sizes))
+    sizes = [max(_THICK * s.rows / total, 1.5) for s in streams]
+    joined = max(_THICK * created / total, 1.5) if created else 0.0
+    below = _TOP + sum(sizes) + 30  # where the rows that others name begin
+    parts = [_end(0, _TOP, sum(sizes), "source"), _words(0, _TOP - 7, f"{rows_in:,} rows in")]
     if created:
-        y = thick + 34
-        parts.append(f"<rect class='source' x='{left - 8:.0f}' y='{y:.0f}' width='8' height='{joined:.1f}'/>")
-        words = f"{created:,} named by others"
-        parts.append(f"<text class='end' x='{left - 16:.0f}' y='{y + joined / 2 + 4:.1f}'>{words}</text>")
-        deepest = max(deepest, y + joined + 6)
+        parts += [_end(0, below, joined, "source"), _words(0, below - 7, f"{created:,} named by others")]
+    y_left = y_right = _TOP
+    for i, (stream, size) in enumerate(zip(streams, sizes, strict=True)):
+        named = created if i == 0 else 0
+        tall = size + (joined if named else 0.0)
+        parts.append(_band(y_left, y_right, size, stream.kind))
+        if named:
+            parts.append(_band(below, y_right + size, joined, "created"))
+        share = "" if named or not rows_in else f" ({percent(stream.rows / rows_in)})"
+        parts.append(_end(_RIGHT, y_right, tall, stream.kind))
+        words = f"{stream.name}: {stream.rows + named:,}{share}"
+        parts.append(_words(_RIGHT + 16, y_right + max(tall, 10.0) / 2 + 4, words))
+        y_left += size
+        y_right += max(tall, 10.0) + 12
+    deepest = max(y_right, y_left, below + joined if created else 0.0) + 6
     return (
-        f"<div class='scroll'><svg class='flow' viewBox='0 0 760 {deepest + 6:.0f}' role='img' "
+        f"<div class='scroll'><svg class='flow' viewBox='0 0 540 {deepest:.0f}' role='img' "
         f"aria-label='what became of the rows'>{''.join(parts)}</svg></div>"
     )
 
 
-def _band(x1: float, y1: float, x2: float, y2: float, size: float, kind: str) -> str:
-    middle = (x1 + x2) / 2
+def _end(x: float, y: float, tall: float, kind: str) -> str:
+    return f"<rect class='{kind}' x='{x:.0f}' y='{y:.1f}' width='8' height='{tall:.1f}'/>"
+
+
+def _words(x: float, y: float, words: str) -> str:
+    return f"<text x='{x:.0f}' y='{y:.1f}'>{escape(words)}</text>"
+
+
+def _band(y1: float, y2: float, size: float, kind: str) -> str:
+    """A band from the source at height `y1` to an end at height `y2`."""
+    left, middle = 8, (8 + _RIGHT) / 2
     return (
-        f"<path class='band {kind}' d='M{x1:.1f},{y1:.1f} C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f} "
-        f"V{y2 + size:.1f} C{middle:.1f},{y2 + size:.1f} {middle:.1f},{y1 + size:.1f} {x1:.1f},{y1 + size:.1f} Z'/>"
+        f"<path class='band {kind}' d='M{left},{y1:.1f} "
+        f"C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {_RIGHT},{y2:.1f} "
+        f"V{y2 + size:.1f} C{middle:.1f},{y2 + size:.1f} {middle:.1f},{y1 + size:.1f} {left},{y1 + size:.1f} Z'/>"
     )

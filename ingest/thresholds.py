@@ -97,15 +97,17 @@ def check_thresholds(settings: QualitySettings) -> None:
         raise IngestError(f"warn_only names no threshold: {', '.join(sorted(unknown))}", where, remedy)
 
 
+def thresholds_set(settings: QualitySettings) -> tuple[str, ...]:
+    """Names of the thresholds that are set."""
+    return tuple(name for name in _FINDERS if getattr(settings, name) is not None)
+
+
 def broken_thresholds(report: QualityReport, settings: QualitySettings) -> tuple[Broken, ...]:
     """Every threshold that the report breaks, in the order of the settings."""
     broken = []
-    for name, find in _FINDERS.items():
-        limit = getattr(settings, name)
-        if limit is None:
-            continue
-        low = name.startswith("min_")
-        found = list(find(report))
+    for name in thresholds_set(settings):
+        limit, low = getattr(settings, name), name.startswith("min_")
+        found = list(_FINDERS[name](report))
         if name in ("min_rows", "min_completeness"):
             found += _absent(name, limit, {key for key, _, _ in found})
         for key, value, words in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date, timedelta
 
 import duckdb
 
@@ -43,12 +44,24 @@ def measure_volume(
             continue
         unit = next((unit for unit, longest in _LONGEST.items() if span <= longest), "month")
         counts = _series(connection, f"CAST(date_trunc({literal(unit)}, d) AS DATE)", by)
-        starts = tuple(sorted(counts["all"]))
+        starts = _every(unit, min(counts["all"]), max(counts["all"]))
         series = {name: tuple(rows.get(start, 0) for start in starts) for name, rows in counts.items()}
         found[column] = Volume(unit, starts, series)
         if column == ROW_TIME:
             days = _series(connection, "d", by, f"d > (SELECT max(d) FROM day_counts) - {DAYS_KEPT}")
     return found, days
+
+
+def _every(unit: str, first: str, last: str) -> tuple[str, ...]:
+    """Every day, Monday or first of a month from `first` to `last`: those without rows are to be seen."""
+    day, end = date.fromisoformat(first), date.fromisoformat(last)
+    step = {"day": 1, "week": 7, "month": 32}[unit]
+    starts = []
+    while day <= end:
+        starts.append(day.isoformat())
+        day += timedelta(days=step)
+        day = day.replace(day=1) if unit == "month" else day
+    return tuple(starts)
 
 
 def _count_days(connection: duckdb.DuckDBPyConnection, column: str, by: Collection[str]) -> int | None:
