@@ -19,7 +19,7 @@ from ingest.volume_drift import VolumeDrift, compare_volume
 
 MODERATE, LARGE = 0.1, 0.25
 FLOOR = 1e-4
-"""Least share of a bin: an empty one would make the index infinite."""
+"""Least share of a bin, since an empty one would make the index infinite; in small tables it is half a row."""
 
 _CATEGORIES = 20
 _LISTED = 20
@@ -109,7 +109,8 @@ def psi(before: Sequence[int], now: Sequence[int]) -> float:
     all_before, all_now = sum(before), sum(now)
     if not all_before or not all_now:
         raise ValueError("a distribution without values has no index")
-    shares = [(max(b / all_before, FLOOR), max(n / all_now, FLOOR)) for b, n in zip(before, now, strict=True)]
+    least = max(FLOOR, 0.5 / min(all_before, all_now))
+    shares = [(max(b / all_before, least), max(n / all_now, least)) for b, n in zip(before, now, strict=True)]
     return math.fsum((n - b) * math.log(n / b) for b, n in shares)
 
 

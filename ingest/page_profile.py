@@ -72,12 +72,12 @@ def _cell(head: str, content: str) -> str:
 
 
 def _cells(name: str, c: ColumnProfile, rows: int, quality: TableQuality, drift: ColumnDrift | None) -> dict[str, str]:
-    missing = f"<br><span class='soft small'>{c.missing:,} missing</span>" if c.missing else ""
+    missing = f"<br/><span class='soft small'>{c.missing:,} missing</span>" if c.missing else ""
     filled = f"<div class='bar'><i class='full' style='width:{100 * c.completeness:.2f}%'></i></div>"
-    unique = "<br><span class='soft small'>all differ</span>" if c.exact and 1 < c.distinct == rows - c.missing else ""
+    unique = "<br/><span class='soft small'>all differ</span>" if c.exact and 1 < c.distinct == rows - c.missing else ""
     kind = f"{c.kind}, personal" if c.hidden else c.kind
     return {
-        "column": f"<b><code>{escape(name)}</code></b><br><span class='soft small'>{kind}</span>",
+        "column": f"<b><code>{escape(name)}</code></b><br/><span class='soft small'>{kind}</span>",
         "filled": f"{filled}{percent(c.completeness)}{missing}",
         "different": f"{'' if c.exact else 'about '}{c.distinct:,}{unique}" if c.missing < rows else "",
         "range": _range(c),
@@ -90,12 +90,12 @@ def _cells(name: str, c: ColumnProfile, rows: int, quality: TableQuality, drift:
 def _range(c: ColumnProfile) -> str:
     if c.kind == "number" and isinstance(c.minimum, float) and isinstance(c.maximum, float):
         middle = f"median {figure(c.quantiles['0.5'])}, mean {figure(c.mean or 0.0)}" if c.quantiles else ""
-        tails = f"<br>98 % in {figure(c.quantiles['0.01'])} to {figure(c.quantiles['0.99'])}" if c.quantiles else ""
-        sampled = f"<br>from {c.sampled:,} rows" if c.sampled else ""
-        soft = f"<br><span class='soft small'>{middle}{tails}{sampled}</span>"
+        tails = f"<br/>98 % in {figure(c.quantiles['0.01'])} to {figure(c.quantiles['0.99'])}" if c.quantiles else ""
+        sampled = f"<br/>from {c.sampled:,} rows" if c.sampled else ""
+        soft = f"<br/><span class='soft small'>{middle}{tails}{sampled}</span>"
         return f"{figure(c.minimum)} to {figure(c.maximum)}{soft}"
     if isinstance(c.minimum, str) and isinstance(c.maximum, str):
-        return f"{c.minimum[:16].replace('T', ' ')}<br>{c.maximum[:16].replace('T', ' ')}"
+        return f"{c.minimum[:16].replace('T', ' ')}<br/>{c.maximum[:16].replace('T', ' ')}"
     if c.lengths:
         low, high = c.lengths
         return f"<span class='soft small'>{low if low == high else f'{low:,} to {high:,}'} characters</span>"
@@ -129,7 +129,7 @@ def _faults(name: str, quality: TableQuality) -> str:
         f"<span class='mid' title='{escape(MENDS.get(rule, ''))}'>{n:,} mended {escape(rule)}</span>"
         for rule, n in quality.mends.get(name, {}).items()
     ]
-    return f"<span class='small'>{'<br>'.join(lines)}</span>" if lines else ""
+    return f"<span class='small'>{'<br/>'.join(lines)}</span>" if lines else ""
 
 
 def _drift(drift: ColumnDrift | None) -> str:

@@ -134,10 +134,10 @@ def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, wo
     rules: dict[str, int] = {}
     faults: dict[str, dict[str, int]] = {}
     for index, n in cleaned.quarantined.items():
-        rule = cleaned.rules[index]
-        rules[rule.name] = rules.get(rule.name, 0) + n
-        if rule.column is not None:
-            faults.setdefault(rule.column, {})[rule.name] = n
+        broken = cleaned.rules[index]
+        rules[broken.name] = rules.get(broken.name, 0) + n
+        if broken.column is not None:
+            faults.setdefault(broken.column, {})[broken.name] = n
     mends: dict[str, dict[str, int]] = {}
     for (rule, column), n in cleaned.mended.items():
         mends.setdefault(column, {})[rule] = n
