@@ -148,6 +148,7 @@ class _Target:
         remember(self.tables_dir, self.reports_dir / HISTORY, self.settings.history)
         if judged.refused:
             raise BrokenThresholdsError(judged, str(self.tables_dir))
+        shutil.rmtree(self.refused, ignore_errors=True)  # of a delivery that the source has taken back
         return judged
 
     def accept(self, report: QualityReport, built: Path, scratch: Path) -> QualityReport:
@@ -218,7 +219,7 @@ def _build(
             source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored)
         )
         report.check()
-        with progress.station("profile tables", None, "rows") as station:
+        with progress.station("profile tables", None, "") as station:
             profile, drift = profile_tables(connection, run.target, history, report, station)
     finally:
         connection.close()

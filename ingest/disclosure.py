@@ -14,11 +14,13 @@ PERSONAL = frozenset(
         "postcode",
         "text",  # what people wrote themselves
         "query",
+        "removals.id",
     }
 )
-"""Columns, of the contract or extra, whose values are never examples, commonest values or categories of a report."""
+"""Columns, of the contract or extra, whose values are never examples, commonest values or categories of a report; with
+a table's name before it, of that table alone."""
 
 
-def may_show(table: str, column: str) -> bool:  # noqa: ARG001 - a marking per table takes the place of the list
+def may_show(table: str, column: str) -> bool:
     """Whether a report may show values of a column."""
-    return column not in PERSONAL
+    return PERSONAL.isdisjoint((column, f"{table}.{column}"))

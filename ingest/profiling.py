@@ -87,8 +87,8 @@ def profile_table(connection: duckdb.DuckDBPyConnection, name: str, file: Path, 
     for column, base in bases.items():
         step = max(1, rows // SAMPLE) if base["distinct"] > FEW and ROW_NUMBER not in types else 1
         measured[column] = _measure(connection, name, column, step, base, edges.get(column, ()))
-    times = [c for c, kind in types.items() if _kind(kind) == "time"]
-    volume, days = measure_volume(connection, times, types)
+    shown = [c for c in types if may_show(name, c)]
+    volume, days = measure_volume(connection, [c for c in shown if _kind(types[c]) == "time"], shown)
     profile = TableProfile(rows, {c: m[0] for c, m in measured.items()}, volume)
     rebinned = {c: m[2] for c, m in measured.items() if m[2]}
     return Measured(profile, {c: m[1] for c, m in measured.items()}, days, rebinned)

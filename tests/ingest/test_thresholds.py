@@ -183,6 +183,20 @@ def test_a_refused_build_may_be_accepted_without_cleaning_it_again(
     assert night.build(fail_on=True, min_rows={"events": 4}).broken == ()
 
 
+def test_a_delivery_that_is_taken_back(tmp_path: Path) -> None:
+    night = _Nightly(tmp_path, min_rows={"events": 9})
+    night.deliver(BEFORE)
+    night.build(fail_on=True)
+    night.deliver(AFTER)
+    with pytest.raises(BrokenThresholdsError):
+        night.build(fail_on=True)
+    night.deliver(BEFORE)
+    assert night.build(fail_on=True).reused
+    assert not (tmp_path / "work/tables-refused").exists()
+    assert "refused" not in (tmp_path / "work/reports/quality.html").read_text().partition("</style>")[2]
+    assert night.history() == 1
+
+
 def test_the_first_build_may_be_refused_too(tmp_path: Path) -> None:
     night = _Nightly(tmp_path, min_rows={"events": 100})
     night.deliver(BEFORE)
