@@ -11,6 +11,9 @@ from ingest.svg import percent
 _QUIET = (0.8, 1.25)
 """Ratios of volume that the list of what needs a look passes over."""
 
+_FEWEST = 100
+"""So few rows may double by chance, and their ratio is passed over too."""
+
 _LISTED = 12
 
 
@@ -65,7 +68,8 @@ def _column_notes(name: str, table: TableDrift) -> list[str]:
             share = f"{percent(c.completeness[0])} to {percent(c.completeness[1])}"
             notes.append(f"<code>{escape(name)}.{escape(column)}</code> is emptier: filled {share}")
         if c.vanished_count:
-            notes.append(f"{c.vanished_count:,} categories of <code>{escape(name)}.{escape(column)}</code> are gone")
+            gone = "1 category" if c.vanished_count == 1 else f"{c.vanished_count:,} categories"
+            notes.append(f"gone from <code>{escape(name)}.{escape(column)}</code>: {gone}")
     return notes
 
 
@@ -81,9 +85,11 @@ def _rule_notes(name: str, table: TableDrift, rows_in: int) -> list[str]:
 def _volume_notes(name: str, table: TableDrift) -> list[str]:
     notes = []
     for series, v in table.volume.items():
-        for ratio, words in ((v.shared, "days known before"), (v.recent, f"{v.new_days} new days")):
-            if ratio is not None and not _QUIET[0] <= ratio <= _QUIET[1]:
-                notes.append(f"<code>{escape(name)}</code> {escape(series)}: {ratio:.2f} times the rows of {words}")
+        known = (v.shared, v.known, "of the days known before")
+        fresh = (v.recent, v.expected, f"that were expected of {v.new_days:,} new days")
+        for ratio, rows, words in (known, fresh):
+            if ratio is not None and rows >= _FEWEST and not _QUIET[0] <= ratio <= _QUIET[1]:
+                notes.append(f"<code>{escape(name)}</code> {escape(series)}: {ratio:.2f} times the rows {words}")
     return notes
 
 

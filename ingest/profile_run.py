@@ -37,9 +37,7 @@ def profile_tables(
     rebinned: dict[str, Mapping[str, tuple[int, ...]]] = {}
     for file in sorted(folder.glob("*.parquet")):
         name = file.stem
-        known = before.tables[name].columns if before is not None and name in before.tables else {}
-        edges = {column: c.edges for column, c in known.items() if c.edges}
-        measured = profile_table(connection, name, file, edges)
+        measured = profile_table(connection, name, file, before.tables.get(name) if before is not None else None)
         profiles[name], rebinned[name] = measured.profile, measured.rebinned
         quality = report.tables.get(name, TableQuality())
         tables[name] = TableBaseline(

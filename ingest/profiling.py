@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from ingest.baseline import ColumnBaseline
+from ingest.baseline import ColumnBaseline, TableBaseline
 from ingest.contract import TABLES, Kind
 from ingest.disclosure import may_show
 from ingest.names import identifier, literal
@@ -47,7 +47,6 @@ _CATEGORIES = frozenset(
 """Contract columns whose values are categories, compared from build to build; of extras see `_is_category`."""
 
 _ENDS = {"number": "CAST({} AS DOUBLE)", "time": "strftime({}, '%Y-%m-%dT%H:%M:%S+00:00')"}
-Edges = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,18 @@ class Measured:
     rebinned: dict[str, tuple[int, ...]]
 
 
-def profile_table(connection: duckdb.DuckDBPyConnection, name: str, file: Path, edges: Edges) -> Measured:
+def profile_table(
+    connection: duckdb.DuckDBPyConnection, name: str, file: Path, before: TableBaseline | None = None
+) -> Measured:
     """Profile a clean table.
 
     Args:
         connection: the working database.
         name: the table.
         file: its Parquet file.
-        edges: number column -> edges of the build before, between which its values are counted too.
+        before: the table in the build before, in whose bins and series it is counted too.
     """
+    edges = {column: c.edges for column, c in before.columns.items()} if before else {}
     connection.execute(f"CREATE OR REPLACE TEMP VIEW profiled AS FROM read_parquet({literal(str(file))})")
     types = describe(connection, "profiled")
     if ROW_NUMBER not in types:
@@ -88,7 +90,8 @@ def profile_table(connection: duckdb.DuckDBPyConnection, name: str, file: Path, 
         step = max(1, rows // SAMPLE) if base["distinct"] > FEW and ROW_NUMBER not in types else 1
         measured[column] = _measure(connection, name, column, step, base, edges.get(column, ()))
     shown = [c for c in types if may_show(name, c)]
-    volume, days = measure_volume(connection, [c for c in shown if _kind(types[c]) == "time"], shown)
+    times = [c for c in shown if _kind(types[c]) == "time"]
+    volume, days = measure_volume(connection, times, shown, before.days if before else ())
     profile = TableProfile(rows, {c: m[0] for c, m in measured.items()}, volume)
     rebinned = {c: m[2] for c, m in measured.items() if m[2]}
     return Measured(profile, {c: m[1] for c, m in measured.items()}, days, rebinned)

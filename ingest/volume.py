@@ -22,7 +22,7 @@ _Series = dict[str, dict[str, int]]
 
 
 def measure_volume(
-    connection: duckdb.DuckDBPyConnection, times: Collection[str], columns: Collection[str]
+    connection: duckdb.DuckDBPyConnection, times: Collection[str], columns: Collection[str], known: Collection[str] = ()
 ) -> tuple[dict[str, Volume], _Series]:
     """Volume of the view `profiled`.
 
@@ -30,6 +30,7 @@ def measure_volume(
         connection: the working database.
         times: its time columns.
         columns: all of its columns.
+        known: series of the build before, which are counted per day even if they are no longer among the commonest.
 
     Returns:
         The volume of every time column that has values, of `time` also per event and channel where there are any; and
@@ -48,7 +49,7 @@ def measure_volume(
         series = {name: tuple(rows.get(start, 0) for start in starts) for name, rows in counts.items()}
         found[column] = Volume(unit, starts, series)
         if column == ROW_TIME:
-            days = _series(connection, "d", by, f"d > (SELECT max(d) FROM day_counts) - {DAYS_KEPT}")
+            days = _series(connection, "d", by, f"d > (SELECT max(d) FROM day_counts) - {DAYS_KEPT}", known)
     return found, days
 
 
@@ -78,8 +79,14 @@ def _count_days(connection: duckdb.DuckDBPyConnection, column: str, by: Collecti
     return None if not found or found[0] is None else int(found[0])
 
 
-def _series(connection: duckdb.DuckDBPyConnection, moment: str, by: Collection[str], where: str = "true") -> _Series:
-    """`all` and `COLUMN=VALUE` of the commonest values -> day -> rows."""
+def _series(
+    connection: duckdb.DuckDBPyConnection,
+    moment: str,
+    by: Collection[str],
+    where: str = "true",
+    known: Collection[str] = (),
+) -> _Series:
+    """`all` and `COLUMN=VALUE` of the commonest values and the known ones -> day -> rows."""
     day = f"CAST({moment} AS VARCHAR) AS day"
     rows = connection.execute(
         f"SELECT {day}, sum(n) FROM day_counts WHERE {where} GROUP BY day ORDER BY day"
@@ -88,9 +95,10 @@ def _series(connection: duckdb.DuckDBPyConnection, moment: str, by: Collection[s
     for name in by:
         v = identifier(name)
         common = f"SELECT {v} FROM day_counts WHERE {v} IS NOT NULL GROUP BY 1 ORDER BY sum(n) DESC, 1 LIMIT {_SERIES}"
+        too = [literal(k.partition("=")[2]) for k in known if k.partition("=")[0] == name]
+        wanted = " OR ".join([f"{v} IN ({common})", *(f"{v} = {word}" for word in too)])
         found = connection.execute(
-            f"SELECT {v}, {day}, sum(n) FROM day_counts WHERE {where} AND {v} IN ({common}) "
-            "GROUP BY 1, day ORDER BY 1, day"
+            f"SELECT {v}, {day}, sum(n) FROM day_counts WHERE {where} AND ({wanted}) GROUP BY 1, day ORDER BY 1, day"
         ).fetchall()
         for value, d, n in found:
             series.setdefault(f"{name}={value}", {})[str(d)] = int(n)

@@ -80,10 +80,11 @@ def test_volume_by_hand() -> None:
     now = {"all": _days("2024-01-01", [*week * 3, *[5, 5, 5, 5, 5, 15, 0], 8, 10, 0])}
     found = compare_volume(before, now)
     # 320 rows before; the last week lost half of its 80; Sunday, Monday and Tuesday are new with 18 of 20 rows
-    assert found["all"] == VolumeDrift(0.875, 3, 0.9)
-    assert found["channel=app"] == VolumeDrift(0.0, 3, 0.0)
-    assert compare_volume(before, before)["all"] == VolumeDrift(1.0)
+    assert found["all"] == VolumeDrift(0.875, 3, 0.9, 320, 20.0)
+    assert found["channel=app"] == VolumeDrift(0.0, 3, 0.0, 27, 3.0)
+    assert compare_volume(before, before)["all"] == VolumeDrift(1.0, known=320)
     assert compare_volume({}, now) == {}
+    assert compare_volume(before, {"all": {"2025-06-01": 10}}) == {}  # too far apart
 
 
 def _events(rows: list[tuple[str, str, str, float]]) -> str:
@@ -153,6 +154,17 @@ def test_rules_tables_and_columns_that_come_and_go(build: Build, tmp_path: Any) 
     assert (events.new_columns, events.vanished_columns) == (("taste",), ("mood",))
     assert events.rules == {"missing_key": (0, 1)}
     assert events.rows == (1, 1)
+
+
+def test_a_channel_that_became_rare_is_not_taken_for_gone(build: Build) -> None:
+    def table(names: str, most: str) -> str:
+        rows = [f"u{i},p{c},view,2024-01-02,{c}" for c in names for i in range(9 if c in most else 3)]
+        return "user_id,product_id,event,time,channel\n" + "\n".join(rows) + "\n"
+
+    build({"events.csv": table("abcdefghijkl", "abcdefghijkl")})
+    drift = build({"events.csv": table("abcdefghijklmno", "bcdefghijklmno")}).report.drift  # fourteen are commoner
+    assert drift is not None
+    assert drift.tables["events"].volume["channel=a"].shared == pytest.approx(3 / 9, abs=1e-6)
 
 
 def test_the_same_source_never_follows_itself(build: Build) -> None:

@@ -20,7 +20,7 @@ from ingest.thresholds import QualitySettings
 
 Build = Callable[..., Any]
 HOSTILE = "'><script>alert(1)</script><img src=x onerror=alert(2)>\""
-VOID = {"meta", "br"}
+VOID = {"meta"}
 
 
 class Page(HTMLParser):
