@@ -49,7 +49,7 @@ code { background: var(--code); border-radius: 3px; padding: 0 4px; overflow-wra
 .tag.moderate { color: var(--mid); }
 td:first-child code { overflow-wrap: normal; }
 .place { white-space: nowrap; }
-.columns td[data-label="range"] { min-width: 190px; }
+.columns td[data-label="range"] { min-width: 215px; }
 .columns td[data-label="filled"] { min-width: 110px; width: 14%; }
 .columns td[data-label="distribution"] { width: 34%; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
