@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from os import stat_result
 from pathlib import Path
 
+from ingest.baseline import remember
 from ingest.bots import BotSettings
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.infer import InferSettings
 from ingest.labels import LabelSettings
-from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
+from ingest.manifest import (
+    FILE_NAME,
+    FORMAT,
+    FileState,
+    Manifest,
+    file_states,
+    fingerprint,
+    read_manifest,
+    tables_whole,
+)
 from ingest.mapping import DANGLING
 from ingest.outliers import OutlierSettings
 from ingest.privacy import PrivacySettings
+from ingest.profile_run import profile_tables
 from ingest.progress import Progress, SilentProgress
-from ingest.quality import QualityReport, write_json
-from ingest.quality_page import write_page
+from ingest.quality import QualityReport
+from ingest.quality_files import HISTORY, write_reports
 from ingest.sources import Source, open_source
 from ingest.staging import connect
 from ingest.table_run import STORAGE_ERRORS, RunOptions, TableRun
+from ingest.thresholds import (
+    BrokenThresholdsError,
+    QualitySettings,
+    broken_thresholds,
+    check_thresholds,
+    thresholds_set,
+)
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
@@ -47,6 +66,7 @@ class IngestSettings:
         outliers: quantities and prices far beyond what is usual.
         infer: missing brands and categories of products.
         labels: labels of users and products.
+        quality: thresholds that the data must keep, and how many builds are remembered.
     """
 
     dangling: str = "quarantine"
@@ -58,6 +78,7 @@ class IngestSettings:
     outliers: OutlierSettings = field(default_factory=OutlierSettings)
     infer: InferSettings = field(default_factory=InferSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    quality: QualitySettings = field(default_factory=QualitySettings)
 
     def options(self, as_of: datetime, given: datetime | None, dangling: str, disclosure: Disclosure) -> RunOptions:
         """What a run takes of the settings.
@@ -82,12 +103,17 @@ def build_tables(
     as_of: datetime | None = None,
     settings: IngestSettings = IngestSettings(),
     progress: Progress = _SILENT,
+    fail_on: bool = False,
 ) -> QualityReport:
     """Clean a source into `tables_dir/TABLE.parquet`, account for every row, and report.
 
     Beside the clean tables `tables_dir` gets `quarantine/TABLE.parquet` (an empty one where nothing was set aside)
-    and `manifest.json`; `reports_dir` gets quality.json and quality.html. The folder of tables appears whole or not
-    at all. Where it holds the tables of the same source, mapping and settings already, nothing is built.
+    and `manifest.json`; `reports_dir` gets quality.json and quality.html, and `history/` for the next build to be
+    compared with. The folder of tables appears whole or not at all. Where it holds the tables of the same source,
+    mapping and settings already, nothing is built.
+
+    With `fail_on`, tables that break a threshold do not take the place of those before: they go to the folder
+    `NAME-refused` beside it, and the reports tell of them. Building once more without `fail_on` accepts them.
 
     Args:
         source: `complete-journey`, or a directory of contract tables.
@@ -97,35 +123,84 @@ def build_tables(
         as_of: events may lie at most a day after it (aware; a naive one is UTC); default now.
         settings: how tables are cleaned.
         progress: shows a station per table.
+        fail_on: whether broken thresholds refuse the build.
 
     Returns:
         The report; `reused` says whether the tables were there already.
 
     Raises:
         IngestError: a source, table or mapping that cannot be used, or a folder that cannot be written.
+        BrokenThresholdsError: with `fail_on`, a threshold is broken.
     """
+    check_thresholds(settings.quality)
     if settings.dangling not in DANGLING:
         raise IngestError(f"dangling = {settings.dangling!r} is unknown", "settings", f"use {' or '.join(DANGLING)}")
-    key = settings.privacy.key()
+    settings.privacy.key()
     for group in (settings.bots, settings.outliers, settings.infer, settings.labels):
         group.check()
     opened = open_source(source, mapping)
     given = as_of.replace(tzinfo=UTC) if as_of is not None and as_of.tzinfo is None else as_of
     _check_target(tables_dir, opened)
+    target = _Target(tables_dir, reports_dir, settings.quality, fail_on)
     try:
         current = tables_current(opened, tables_dir, given, settings)
         if current is not None:
-            _write_reports(current, reports_dir)
-            return current
+            return target.keep(current)
         with _scratch(tables_dir) as scratch:
-            report = _build(opened, scratch, given, settings, key, progress)
-            _write_reports(report, reports_dir)
-            _replace(scratch / "tables", tables_dir)
+            report = tables_current(opened, target.refused, given, settings)
+            if report is not None:  # built before and refused; it may be accepted now
+                return target.accept(report, target.refused, scratch)
+            report = _build(opened, scratch, given, settings, reports_dir / HISTORY, progress)
+            return target.accept(report, scratch / "tables", scratch)
     except (OSError, *STORAGE_ERRORS) as error:
         reason = str(error).splitlines()[0]
         remedy = "check that the folder can be written and that the disk has room"
         raise IngestError(f"the tables cannot be written: {reason}", str(tables_dir), remedy) from error
-    return report
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where tables and reports go, and what they are held to."""
+
+    tables_dir: Path
+    reports_dir: Path
+    settings: QualitySettings
+    fail_on: bool
+
+    @property
+    def refused(self) -> Path:
+        """Folder of the tables that were refused last."""
+        return self.tables_dir.with_name(f"{self.tables_dir.name}-refused")
+
+    def keep(self, report: QualityReport) -> QualityReport:
+        """Report on tables that stand already."""
+        judged = self._judged(report)
+        write_reports(replace(judged, refused=False), self.reports_dir)
+        remember(self.tables_dir, self.reports_dir / HISTORY, self.settings.history)
+        if judged.refused:
+            raise BrokenThresholdsError(judged, str(self.tables_dir))
+        shutil.rmtree(self.refused, ignore_errors=True)  # of a delivery that the source has taken back
+        return judged
+
+    def accept(self, report: QualityReport, built: Path, scratch: Path) -> QualityReport:
+        """Put the tables in `built` in place, or aside where they break a threshold that they must keep."""
+        judged = self._judged(report)
+        write_reports(judged, self.reports_dir)
+        if judged.refused:
+            if built != self.refused:
+                _replace(built, self.refused, scratch / "old")
+            raise BrokenThresholdsError(judged, str(self.refused))
+        _replace(built, self.tables_dir, scratch / "old")
+        if self.refused.exists():
+            self.refused.replace(scratch / "refused")
+        remember(self.tables_dir, self.reports_dir / HISTORY, self.settings.history)
+        return judged
+
+    def _judged(self, report: QualityReport) -> QualityReport:
+        """The report held to the thresholds as they are now, whatever they were when the tables were built."""
+        broken = broken_thresholds(report, self.settings)
+        refused = self.fail_on and any(b.fatal for b in broken)
+        return replace(report, thresholds=thresholds_set(self.settings), broken=broken, refused=refused)
 
 
 def tables_current(
@@ -156,12 +231,7 @@ def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
 
 
 def _build(
-    source: Source,
-    scratch: Path,
-    given: datetime | None,
-    settings: IngestSettings,
-    key: bytes | None,
-    progress: Progress,
+    source: Source, scratch: Path, given: datetime | None, settings: IngestSettings, history: Path, progress: Progress
 ) -> QualityReport:
     """Clean every table into `scratch/tables` and write the manifest there; `given` is the as-of date, if any."""
     as_of = given or datetime.now(UTC)
@@ -169,6 +239,7 @@ def _build(
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
         create_macros(connection)
+        key = settings.privacy.key()
         disclosure = Disclosure.open(connection, key, free_text=settings.privacy.free_text == "keep")
         dangling = source.dangling or settings.dangling
         run = TableRun(connection, source, scratch, settings.options(as_of, given, dangling, disclosure))
@@ -177,19 +248,30 @@ def _build(
                 run.clean(name, station)
         with progress.station("complete tables", None, "") as station:
             run.complete(station)
+        states = _unchanged(source, known)
+        described = _described(source, settings)
+        name = fingerprint(states, described)
+        report = QualityReport(
+            source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored)
+        )
+        report.check()
+        with progress.station("profile tables", None, "") as station:
+            profile, drift = profile_tables(connection, run.target, history, report, station)
     finally:
         connection.close()
+    report = replace(report, profile=profile, drift=drift)
+    written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
+    Manifest(FORMAT, name, described, states, written, report).write(run.target)
+    return report
+
+
+def _unchanged(source: Source, known: Mapping[str, stat_result]) -> list[FileState]:
+    """States of the source's files, which must be as they were before they were read."""
     states = file_states(source.files(), {})
     for state in states:
         if (known[state.name].st_size, known[state.name].st_mtime_ns) != (state.size, state.mtime_ns):
             raise IngestError("the file changed while it was read", state.name, "run the build again")
-    described = _described(source, settings)
-    name = fingerprint(states, described)
-    report = QualityReport(source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored))
-    report.check()
-    written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
-    Manifest(FORMAT, name, described, states, written, report).write(run.target)
-    return report
+    return states
 
 
 def _check_target(tables_dir: Path, source: Source) -> None:
@@ -219,20 +301,11 @@ def _scratch(tables_dir: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _replace(built: Path, tables_dir: Path) -> None:
-    """Put the built folder in place of the old one, which moves into the scratch folder to be removed with it."""
-    if tables_dir.exists():
-        tables_dir.replace(built.with_name("old"))
-    built.replace(tables_dir)
-
-
-def _write_reports(report: QualityReport, reports_dir: Path) -> None:
-    """Write quality.json and quality.html, each whole or not at all."""
-    reports_dir.mkdir(parents=True, exist_ok=True)
-    for name, write in (("quality.json", write_json), ("quality.html", write_page)):
-        partial = reports_dir / f".{name}.partial"
-        write(report, partial)
-        partial.replace(reports_dir / name)
+def _replace(built: Path, target: Path, old: Path) -> None:
+    """Put the built folder in place of the one before, which moves into the scratch folder to be removed with it."""
+    if target.exists():
+        target.replace(old)
+    built.replace(target)
 
 
 __all__ = ["IngestSettings", "QualityReport", "build_tables", "tables_current"]

@@ -18,8 +18,8 @@ def from_dict(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """Build the dataclass `kind` from `values`, going into fields that are dataclasses themselves.
 
     Args:
-        kind: a dataclass whose fields are str, int, float, bool, datetime (naive: UTC), tuple[...], Literal[...],
-            `X | None` or dataclasses.
+        kind: a dataclass whose fields are str, int, float, bool, datetime (naive: UTC), tuple[...], dict[str, ...],
+            Literal[...], `X | None` or dataclasses.
         values: field names to values; fields left out keep their default.
         where: what the values belong to, for the error.
 
@@ -91,6 +91,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return from_dict(typing.cast("type[Any]", option), value, where)
         if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
             return tuple(_convert(typing.get_args(option)[0], v, where) for v in value)
+        if typing.get_origin(option) is dict and isinstance(value, Mapping):
+            return {str(k): _convert(typing.get_args(option)[1], v, f"{where}, {k}") for k, v in value.items()}
         if _is_plain(option, value):
             return _plain(option, value)
     raise _wrong(hint, value, where)
@@ -112,7 +114,7 @@ def _parse(hint: Any, text: str, where: str) -> Any:
     if type(None) in options and text.lower() in ("", "none", "null"):
         return None
     for option in options:
-        if option is type(None):
+        if option is type(None) or typing.get_origin(option) is dict:
             continue
         if typing.get_origin(option) is tuple:
             parts = [p.strip() for p in text.strip("[]()").split(",") if p.strip()]

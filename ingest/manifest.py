@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.errors import ShopgraphError
 from ingest.quality import QualityReport
 
 FORMAT = 1
@@ -94,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest | None:
             content["tables"],
             QualityReport.from_dict(content["report"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ShopgraphError):
         return None
 
 

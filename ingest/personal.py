@@ -130,3 +130,12 @@ def _with_addresses(
 def personal_columns(table: str) -> dict[str, Personal]:
     """The personal columns of a contract table."""
     return {c.name: c.personal for c in TABLES[table].columns if c.personal is not None}
+
+
+def may_show(table: str, column: str) -> bool:
+    """Whether a report may show values of a column: not of one that is personal, or may be in some rows.
+
+    Columns of tables beside the contract's, such as account_users, are judged by the contract's of the same name.
+    """
+    tables = [table] if table in TABLES else list(TABLES)
+    return (table, column) not in STANDS_IN and not any(column in personal_columns(name) for name in tables)

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ingest.config_dict import from_dict
+from ingest.drift import Drift
 from ingest.errors import IngestError
+from ingest.profile import TableProfile
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,12 @@ class TableQuality:
         conflict_columns: column -> values overwritten.
         extras: clean name of every extra column -> its name in the source.
         files: the source files.
-        examples: quarantine rule -> [value, rows] of the commonest offending values.
+        examples: quarantine rule -> [value, rows] of the commonest offending values; none of personal columns.
         left_out: source name of every column that is not loaded since it is a contact field -> how that was found:
             `name`, `mapping`, `e-mail addresses` in it.
         inferred: column -> missing values that were inferred.
+        faults: column -> quarantine rule -> rows that were set aside because of it.
+        places: quarantine rule -> [file, line] of the first row that broke it.
     """
 
     rows_in: int = 0
@@ -48,6 +53,29 @@ class TableQuality:
     examples: dict[str, list[list[str | int | None]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     inferred: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, dict[str, int]] = field(default_factory=dict)
+    places: dict[str, list[str | int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A threshold that a build breaks.
+
+    Attributes:
+        threshold: its name in the settings.
+        key: the table, column, rule or series.
+        limit: the threshold.
+        found: what was found.
+        fatal: whether `--fail-on` fails on it.
+        line: all of it in words.
+    """
+
+    threshold: str
+    key: str
+    limit: float
+    found: float
+    fatal: bool
+    line: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,11 @@ class QualityReport:
         tables: per table present or created.
         case_variants: `table.column` -> groups of ids that differ only by case.
         ignored_files: files of the directory that belong to no table.
+        profile: clean table -> its profile.
+        drift: what has changed since the build before; None of the first.
+        thresholds: names of the thresholds that the settings have.
+        broken: those that the build breaks.
+        refused: whether it was refused because of them, so that the tables of the build before still stand.
         reused: whether the tables of an earlier build were still current.
     """
 
@@ -70,6 +103,11 @@ class QualityReport:
     tables: dict[str, TableQuality]
     case_variants: dict[str, list[list[str]]] = field(default_factory=dict)
     ignored_files: list[str] = field(default_factory=list)
+    profile: dict[str, TableProfile] = field(default_factory=dict)
+    drift: Drift | None = None
+    thresholds: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+    refused: bool = False
     reused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,7 +120,8 @@ class QualityReport:
     def from_dict(cls, content: dict[str, Any], *, reused: bool = False) -> QualityReport:
         """The report with the content of quality.json."""
         tables = {name: TableQuality(**table) for name, table in content["tables"].items()}
-        return cls(**{**content, "tables": tables, "reused": reused})
+        later = from_dict(_Later, {k: content[k] for k in _LATER if k in content}, "quality.json")
+        return cls(**{**content, "tables": tables, "reused": reused, **vars(later)})
 
     def as_reused(self) -> QualityReport:
         """The same report, said of tables that were not built again."""
@@ -102,6 +141,19 @@ class QualityReport:
                     name,
                     "this is a fault of shopgraph: please report it with the source's first lines",
                 )
+
+
+@dataclass(frozen=True)
+class _Later:
+    """The parts of quality.json that are read by their types."""
+
+    profile: dict[str, TableProfile] = field(default_factory=dict)
+    drift: Drift | None = None
+    thresholds: tuple[str, ...] = ()
+    broken: tuple[Broken, ...] = ()
+
+
+_LATER = ("profile", "drift", "thresholds", "broken")
 
 
 def write_json(report: QualityReport, target: Path) -> None:

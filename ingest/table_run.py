@@ -36,6 +36,7 @@ from ingest.quality import TableQuality
 from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable
+from ingest.worst_rows import WorstRows, worst_rows
 
 _FIRST = ("products", "accounts")
 """Tables that the rules of others look into."""
@@ -49,7 +50,6 @@ STORAGE_ERRORS = (
 """Faults of disk and memory, not of a table; on a full disk a commit may be what fails."""
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
-_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class TableRun:
         write_quarantine(self._connection, staged, cleaned, quarantine, self._disclosure)
         merged = merge_rows(self._connection, cleaned)
         self._loaded[name] = LoadedTable.of(cleaned, merged)
-        self.quality[name] = _quality(staged, cleaned, merged, self._examples(quarantine))
+        self.quality[name] = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
         if name == "accounts":
             resolve_accounts(self._connection, merged.relation, None)
         if name not in ("products", "users"):
@@ -211,18 +211,6 @@ class TableRun:
     def _file(self, name: str) -> Path:
         return self.target / f"{name}.parquet"
 
-    def _examples(self, quarantine: Path) -> dict[str, list[list[str | int | None]]]:
-        """The commonest offending values per rule."""
-        found = self._connection.execute(
-            "SELECT rule, left(value, 80) AS v, count(*) AS n FROM read_parquet(?) GROUP BY rule, v "
-            f"QUALIFY row_number() OVER (PARTITION BY rule ORDER BY n DESC, v) <= {_EXAMPLES} ORDER BY rule, n DESC, v",
-            [str(quarantine)],
-        ).fetchall()
-        examples: dict[str, list[list[str | int | None]]] = {}
-        for rule, value, n in found:
-            examples.setdefault(rule, []).append([value, n])
-        return examples
-
 
 @contextmanager
 def _reading(table: str) -> Iterator[None]:
@@ -240,12 +228,14 @@ def _reading(table: str) -> Iterator[None]:
         raise IngestError(what, "its files", "one of them may be damaged: copy or write it again") from cause
 
 
-def _quality(
-    staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, examples: dict[str, list[list[str | int | None]]]
-) -> TableQuality:
+def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, worst: WorstRows) -> TableQuality:
     rules: dict[str, int] = {}
+    faults: dict[str, dict[str, int]] = {}
     for index, n in cleaned.quarantined.items():
-        rules[cleaned.rules[index].name] = rules.get(cleaned.rules[index].name, 0) + n
+        broken = cleaned.rules[index]
+        rules[broken.name] = rules.get(broken.name, 0) + n
+        if broken.column is not None:
+            faults.setdefault(broken.column, {})[broken.name] = n
     mends: dict[str, dict[str, int]] = {}
     for (rule, column), n in cleaned.mended.items():
         mends.setdefault(column, {})[rule] = n
@@ -261,7 +251,9 @@ def _quality(
         conflict_columns=merged.conflict_columns,
         extras={c.name: c.source for c in cleaned.columns if c.extra and c.source is not None},
         files=[f.name for f in staged.files],
-        examples=examples,
+        examples=worst.examples,
+        faults=faults,
+        places=worst.places,
         left_out=dict(cleaned.left_out),
     )
 

@@ -61,8 +61,12 @@ def build(
     *,
     mapping: Path | None = None,
     as_of: datetime | None = None,
+    fail_on: bool = False,
 ) -> BuildResult:
-    """Source → clean tables → graph in the store → snapshot."""
+    """Source → clean tables → graph in the store → snapshot.
+
+    With `fail_on`, data that break a threshold stop the build before tables, store and snapshot are touched.
+    """
     workspace.create()
     url = workspace.store_url(store_url)
     clock = _Clock()
@@ -74,6 +78,7 @@ def build(
         as_of=as_of,
         settings=settings.ingest,
         progress=progress,
+        fail_on=fail_on,
     )
     provide_settings(workspace, source)
     clock.lap("tables")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ingest.shipped_mappings import NAMES
+from ingest.thresholds import BrokenThresholdsError
 from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
 from shopgraph.settings import load_settings
@@ -27,6 +28,10 @@ def command(
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", help="Events more than a day after this are quarantined; default now.")
     ] = None,
+    fail_on: Annotated[
+        bool,
+        typer.Option("--fail-on", help="Exit with 1, graph and tables untouched, where [ingest.quality] is broken."),
+    ] = False,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: StoreOption = None,
@@ -38,11 +43,30 @@ def command(
     """
     place = Workspace(workspace)
     with place.writing():
-        result = build(place, source, store, load_settings(place), console.progress(), mapping=mapping, as_of=as_of)
+        settings = load_settings(place)
+        try:
+            result = build(
+                place, source, store, settings, console.progress(), mapping=mapping, as_of=as_of, fail_on=fail_on
+            )
+        except BrokenThresholdsError as error:
+            show_refusal(error, place)
+            if json_output:
+                console.emit_json({"refused": True, "quality": error.report.to_dict()})
+            raise typer.Exit(1) from error
     if json_output:
         console.emit_json(as_json(result))
         return
     show(result, place)
+
+
+def show_refusal(error: BrokenThresholdsError, workspace: Workspace) -> None:
+    """A line per broken threshold, and where to look."""
+    for line in error.lines:
+        console.say(f"error: {line}")
+    console.say(
+        f"The graph is as it was. See {workspace.reports / 'quality.html'}; the tables that were refused are in "
+        f"{error.where}. Correct the source or the thresholds, or build without --fail-on to accept them."
+    )
 
 
 def as_json(result: BuildResult) -> dict[str, Any]:
@@ -68,6 +92,8 @@ def show(result: BuildResult, workspace: Workspace) -> None:
     filled = [(name, f"{count:,}") for name, count in result.counts.items() if count]
     console.out.print()
     console.out.print(console.table(f"Graph in {result.store}", ("label or type", "count"), filled, right=("count",)))
+    for broken in result.quality.broken:
+        console.say(f"warning: {broken.line}")
     console.say(f"\nEvery input row is accounted for in {workspace.reports / 'quality.html'}")
     if not result.loaded:
         console.say("The store held this very graph already; nothing was written.")

@@ -26,12 +26,19 @@ class Outer:
     until: str | None = None
     on: bool = False
     since: datetime | None = None
+    limit: float | dict[str, float] | None = None
 
 
 def test_nested_values_are_read_and_the_rest_keeps_its_default() -> None:
     made = from_dict(Outer, {"inner": {"rate": 1, "names": ["a", "b"]}, "on": True}, "file")
     assert made == Outer(Inner(1.0, ("a", "b")), 3, None, True)
     assert isinstance(made.inner.rate, float)
+
+
+def test_a_number_or_a_table_of_numbers() -> None:
+    assert from_dict(Outer, {"limit": 1}, "file").limit == 1.0
+    assert from_dict(Outer, {"limit": {"a.b": 1, "*": 0.5}}, "file").limit == {"a.b": 1.0, "*": 0.5}
+    assert with_setting(Outer(), "limit", "0.25", "--set").limit == 0.25
 
 
 def test_there_and_back() -> None:
@@ -47,6 +54,7 @@ def test_there_and_back() -> None:
         ({"count": "three"}, ["three", "count", "int"]),
         ({"count": True}, ["True", "int"]),
         ({"inner": {"mode": "slow"}}, ["slow", "fast", "exact"]),
+        ({"limit": {"products.brand": "much"}}, ["much", "products.brand", "float"]),
     ],
 )
 def test_an_error_names_the_key_and_what_is_known(values: dict[str, object], words: list[str]) -> None:
