@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from ingest.errors import IngestError
+from ingest.linkage.settings import LinkSettings
 from ingest.manifest import FILE_NAME, FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.mapping import DANGLING
 from ingest.progress import Progress, SilentProgress
@@ -36,12 +37,14 @@ class IngestSettings:
         earliest: rows with an earlier time are quarantined.
         threads: of the working database; the result does not depend on it.
         memory_limit: of the working database, which spills to disk beyond; nor on this.
+        link: how the accounts of several channels are resolved to users.
     """
 
     dangling: str = "quarantine"
     earliest: datetime = field(default=datetime(1990, 1, 1, tzinfo=UTC))
     threads: int = 2
     memory_limit: str = "3GB"
+    link: LinkSettings = field(default_factory=LinkSettings)
 
 
 def build_tables(
@@ -118,7 +121,9 @@ def tables_current(
 
 def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
-    shown = {k: str(v) for k, v in asdict(settings).items() if k in ("dangling", "earliest")}
+    shown: dict[str, object] = {k: str(v) for k, v in asdict(settings).items() if k in ("dangling", "earliest")}
+    if "accounts" in source.tables:
+        shown["link"] = asdict(settings.link)
     return {"source": source.name, "settings": shown, **source.described()}
 
 
@@ -130,7 +135,8 @@ def _build(
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
         create_macros(connection)
-        run = TableRun(connection, source, scratch, as_of, settings.earliest, source.dangling or settings.dangling)
+        dangling = source.dangling or settings.dangling
+        run = TableRun(connection, source, scratch, as_of, settings.earliest, dangling, settings.link)
         for name in run.order():
             with progress.station(f"clean {name}", source.rows(name), "rows") as station:
                 run.clean(name, station)
@@ -144,7 +150,15 @@ def _build(
             raise IngestError("the file changed while it was read", state.name, "run the build again")
     described = _described(source, settings)
     name = fingerprint(states, described)
-    report = QualityReport(source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored))
+    report = QualityReport(
+        source.name,
+        as_of.isoformat(),
+        name,
+        run.quality,
+        run.case_variants,
+        list(source.ignored),
+        linkage=run.linkage,
+    )
     report.check()
     written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
     Manifest(FORMAT, name, described, states, written, report).write(run.target)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.errors import IngestError
+from ingest.linkage.report import LinkReport
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class QualityReport:
         case_variants: `table.column` -> groups of ids that differ only by case.
         ignored_files: files of the directory that belong to no table.
         reused: whether the tables of an earlier build were still current.
+        linkage: what became of the accounts; None without an accounts table.
     """
 
     source: str
@@ -66,6 +68,7 @@ class QualityReport:
     case_variants: dict[str, list[list[str]]] = field(default_factory=dict)
     ignored_files: list[str] = field(default_factory=list)
     reused: bool = False
+    linkage: LinkReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of quality.json."""
@@ -77,7 +80,8 @@ class QualityReport:
     def from_dict(cls, content: dict[str, Any], *, reused: bool = False) -> QualityReport:
         """The report with the content of quality.json."""
         tables = {name: TableQuality(**table) for name, table in content["tables"].items()}
-        return cls(**{**content, "tables": tables, "reused": reused})
+        linkage = LinkReport(**content["linkage"]) if content.get("linkage") else None
+        return cls(**{**content, "tables": tables, "reused": reused, "linkage": linkage})
 
     def as_reused(self) -> QualityReport:
         """The same report, said of tables that were not built again."""

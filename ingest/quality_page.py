@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from ingest.linkage.report import section as linkage_section
 from ingest.quality import QualityReport, TableQuality
 from ingest.rules import EXPLANATIONS, MENDS
 
@@ -30,7 +31,7 @@ def write_page(report: QualityReport, target: Path) -> None:
     """Write the page: what came in, what became of it, and why."""
     parts = [_summary(report)]
     parts += [_section(name, table) for name, table in report.tables.items()]
-    parts += [_case_variants(report), _ignored(report)]
+    parts += [linkage_section(report.linkage), _case_variants(report), _ignored(report)]
     body = "\n".join(part for part in parts if part)
     target.write_text(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Data quality</title>'

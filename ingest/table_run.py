@@ -15,22 +15,28 @@ from ingest.clean_files import (
     LoadedTable,
     case_variants,
     create_missing,
-    write_account_users,
+    write_rows,
     write_table,
 )
 from ingest.cleaning import CleanedTable, clean_table, write_quarantine
+from ingest.linkage.clusters import KEPT
+from ingest.linkage.decisions import DECISIONS_FILE
+from ingest.linkage.report import LinkReport
+from ingest.linkage.resolve import link_accounts
+from ingest.linkage.settings import LinkSettings
 from ingest.merge import MergedTable, merge_rows
 from ingest.progress import Station
 from ingest.quality import TableQuality
 from ingest.rules import RuleContext
 from ingest.sources import Source
-from ingest.staging import StagedTable
+from ingest.staging import StagedTable, quiet
 
 _FIRST = ("products", "accounts")
 """Tables that the rules of others look into."""
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
 _EXAMPLES = 5
+_ACCOUNT_LINKS = "account_links"
 
 
 class TableRun:
@@ -43,11 +49,13 @@ class TableRun:
         as_of: events may lie at most a day after it.
         earliest: no time lies before it.
         dangling: `quarantine` or `create`.
+        link: how accounts are resolved to users.
 
     Attributes:
         target: folder of the clean tables.
         quality: what became of each table so far.
         case_variants: `table.column` -> ids that differ only by case, after `complete`.
+        linkage: what became of the accounts; None without an accounts table.
     """
 
     def __init__(
@@ -58,16 +66,19 @@ class TableRun:
         as_of: datetime,
         earliest: datetime,
         dangling: str,
+        link: LinkSettings,
     ) -> None:
         self._connection, self._source, self._scratch = connection, source, scratch
         self._create_products = dangling == "create" or "products" not in source.tables
         known = None if self._create_products else "loaded_products"
         self._context = RuleContext(as_of, earliest, known)
+        self._link = link
         self._loaded: dict[str, LoadedTable] = {}
         self.target = scratch / "tables"
         (self.target / "quarantine").mkdir(parents=True)
         self.quality: dict[str, TableQuality] = {}
         self.case_variants: dict[str, list[list[str]]] = {}
+        self.linkage: LinkReport | None = None
 
     def order(self) -> list[str]:
         """The source's tables, those first that the rules of others look into."""
@@ -84,11 +95,11 @@ class TableRun:
         self._loaded[name] = LoadedTable.of(cleaned, merged)
         self.quality[name] = _quality(staged, cleaned, merged, self._examples(quarantine))
         if name == "accounts":
-            resolve_accounts(self._connection, merged.relation, None)
+            self._link_accounts(merged.relation)
         if name not in ("products", "users"):
             write_table(self._connection, self._loaded[name], self._file(name))
         station.advance(cleaned.rows_in)
-        station.note(_remark(self.quality[name]))
+        station.note(_remark(self.quality[name], self.linkage if name == "accounts" else None))
 
     def complete(self, station: Station) -> None:
         """Create the users and products that other tables name, and write both."""
@@ -115,15 +126,29 @@ class TableRun:
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
         self.quality[name] = replace(quality, created=created)
 
+    def _link_accounts(self, accounts: str) -> None:
+        """Resolve the accounts of the accounts table to users, and write the links between them."""
+        linking = self._connection.cursor()  # of its own, since splink leaves tables and results behind
+        try:
+            linking.execute("SET TimeZone = 'UTC'")
+            quiet(linking)
+            decisions = self._source.files().get(DECISIONS_FILE)
+            self.linkage = link_accounts(linking, accounts, self._link, decisions, self._scratch)
+            columns = "account_a, account_b, method, confidence, kept"
+            target = self._file(_ACCOUNT_LINKS)
+            write_rows(linking, f"SELECT {columns} FROM {KEPT} ORDER BY account_a, account_b", target)
+        finally:
+            linking.close()
+        resolve_accounts(self._connection, linked=True, events=None)
+
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""
-        accounts = self._loaded["accounts"].relation if "accounts" in self._loaded else None
         events = self._loaded["events"].relation if "events" in self._loaded else None
-        resolve_accounts(self._connection, accounts, events)
+        resolve_accounts(self._connection, linked=self.linkage is not None, events=events)
         found = self._connection.execute(f"SELECT count(*) FROM {ACCOUNT_USERS}").fetchone()
-        if accounts is None and not (found and found[0]):
+        if self.linkage is None and not (found and found[0]):
             return False
-        write_account_users(self._connection, ACCOUNT_USERS, self._file(ACCOUNT_USERS))
+        write_rows(self._connection, f"FROM {ACCOUNT_USERS} ORDER BY account_id", self._file(ACCOUNT_USERS))
         return True
 
     def _file(self, name: str) -> Path:
@@ -167,7 +192,10 @@ def _quality(
     )
 
 
-def _remark(quality: TableQuality) -> str:
+def _remark(quality: TableQuality, linkage: LinkReport | None) -> str:
     parts = [f"{quality.loaded:,} loaded"]
     parts += [f"{n:,} {what}" for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined")) if n]
+    if linkage is not None:
+        parts.append(f"of {linkage.users:,} users")
+        parts += [f"{linkage.unknown_decisions:,} decisions on unknown accounts"] if linkage.unknown_decisions else []
     return ", ".join(parts)
