@@ -14,6 +14,9 @@ Methods: `given` (by the accounts table); `decision`, `loyalty`, `email`, `phone
 on the account's strongest way to its user); `events` (only events name the account, with this user); `own`.
 """
 
+OWNERS = "account_owners"
+"""View for the cleaning of events: account_id, user_id, channel."""
+
 
 def resolve_accounts(connection: duckdb.DuckDBPyConnection, *, linked: bool, events: str | None) -> None:
     """Create the relation `account_users` over the accounts of the accounts table and of the events.
@@ -45,11 +48,23 @@ def resolve_accounts(connection: duckdb.DuckDBPyConnection, *, linked: bool, eve
     )
 
 
-def with_users(events: str, accounts: str | None) -> str:
-    """SELECT statement of `events` (another) with the account's user, or the account itself, where no user is named."""
-    if accounts is None:
+def name_owners(connection: duckdb.DuckDBPyConnection, accounts: str) -> None:
+    """Create the view `OWNERS` over `account_users` and the clean accounts: account_id, user_id, channel."""
+    connection.execute(
+        f"CREATE OR REPLACE VIEW {OWNERS} AS SELECT account_id, u.user_id, a.channel FROM {ACCOUNT_USERS} u "
+        f"JOIN {identifier(accounts)} a USING (account_id)"
+    )
+
+
+def with_users(events: str, owners: str | None) -> str:
+    """SELECT statement of `events` (another) with the user and the channel of the account, where an event has none.
+
+    Without `owners`, or for an account that they lack, the account itself is the user.
+    """
+    if owners is None:
         return f"SELECT * REPLACE (coalesce(user_id, account_id) AS user_id) FROM ({events})"
     return (
-        f"SELECT e.* REPLACE (coalesce(e.user_id, a.user_id, e.account_id) AS user_id) FROM ({events}) e "
-        f"LEFT JOIN {identifier(accounts)} a ON e.account_id = a.account_id"
+        "SELECT e.* REPLACE (coalesce(e.user_id, a.user_id, e.account_id) AS user_id, "
+        f"coalesce(e.channel, a.channel) AS channel) FROM ({events}) e "
+        f"LEFT JOIN {identifier(owners)} a ON e.account_id = a.account_id"
     )

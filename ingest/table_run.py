@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.accounts import ACCOUNT_USERS, resolve_accounts
+from ingest.accounts import ACCOUNT_USERS, OWNERS, name_owners, resolve_accounts
 from ingest.clean_files import (
     PRODUCT_TABLES,
     USER_TABLES,
@@ -87,8 +87,8 @@ class TableRun:
     def clean(self, name: str, station: Station) -> None:
         """Clean one table; products and users are written by `complete`."""
         staged = self._source.stage(self._connection, name, self._scratch)
-        accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
-        cleaned = clean_table(self._connection, staged, self._context, accounts)
+        owners = OWNERS if "accounts" in self._loaded else None
+        cleaned = clean_table(self._connection, staged, self._context, owners)
         quarantine = self.target / "quarantine" / f"{name}.parquet"
         write_quarantine(self._connection, staged, cleaned, quarantine)
         merged = merge_rows(self._connection, cleaned)
@@ -140,6 +140,7 @@ class TableRun:
         finally:
             linking.close()
         resolve_accounts(self._connection, linked=True, events=None)
+        name_owners(self._connection, accounts)
 
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""

@@ -123,7 +123,10 @@ def contradiction(name: str) -> str:
 
 
 def _plain(name: str, types: Mapping[str, str]) -> str:
-    return birth(identifier(name), types[name]) if name in _BIRTH else text(identifier(name))
+    """SQL of a value in which one person has one value; of a number without its separators."""
+    if name in _BIRTH:
+        return birth(identifier(name), types[name])
+    return f"replace({text(identifier(name))}, ' ', '')"
 
 
 def _sources(types: Mapping[str, str]) -> dict[str, tuple[Role, str, str]]:

@@ -14,6 +14,7 @@ from ingest.linkage.evidence import RECORDS, Field, Role, build_records
 from ingest.linkage.links import METHODS, add_links, link_given, link_keys, start_links
 from ingest.linkage.report import LinkReport
 from ingest.linkage.settings import LinkSettings
+from ingest.linkage.similarity import create_macros
 from ingest.names import literal
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def link_accounts(
         IngestError: a setting out of range, or decisions that cannot be followed.
     """
     settings.check()
+    create_macros(connection)
     fields = build_records(connection, accounts, settings.ignore, settings.contradictions)
     count = int(connection.execute(f"SELECT count(*) FROM {accounts}").fetchall()[0][0])
     start_links(connection)
@@ -100,10 +102,9 @@ def _compare(
     # splink is imported where it is used, so that a build without accounts starts at once
     from ingest.linkage import model as models
     from ingest.linkage.blocking import choose_rules
-    from ingest.linkage.comparisons import compare, create_macros
+    from ingest.linkage.comparisons import compare
     from ingest.linkage.threshold import find_cut
 
-    create_macros(connection)
     comparisons = compare(fields)
     rules = choose_rules(connection, fields, accounts, settings)
     if len(comparisons) < 2 or not rules or not any(f.role in _WORDS for f in fields):
