@@ -198,5 +198,7 @@ def _remark(quality: TableQuality, linkage: LinkReport | None) -> str:
     parts += [f"{n:,} {what}" for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined")) if n]
     if linkage is not None:
         parts.append(f"of {linkage.users:,} users")
-        parts += [f"{linkage.unknown_decisions:,} decisions on unknown accounts"] if linkage.unknown_decisions else []
+        parts += (
+            [f"decisions about unknown accounts: {linkage.unknown_decisions:,}"] if linkage.unknown_decisions else []
+        )
     return ", ".join(parts)

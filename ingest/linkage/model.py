@@ -120,10 +120,12 @@ def _chance(
 def _training_rules(comparisons: Sequence[Compared], rules: Sequence[Rule]) -> list[Rule]:
     """The most selective rules that leave every comparison free in one of them, at most `_SESSIONS`.
 
-    A comparison cannot be learned from pairs that were chosen by its columns.
+    A comparison cannot be learned from pairs that were chosen by its columns. Rules with something personal come first:
+    pairs that share a place hold whole households, which the two classes of the model would take for one person.
     """
+    personal = {c.fields[0] for c in comparisons if c.personal}
     chosen: list[Rule] = []
-    for rule in rules:
+    for rule in sorted(rules, key=lambda r: personal.isdisjoint(r.columns)):
         if any(set(rule.columns) & set(c.columns) for c in chosen):
             continue
         chosen.append(rule)

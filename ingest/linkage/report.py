@@ -17,7 +17,7 @@ class LinkReport:
         links: method -> [links kept, links left out].
         split: column that contradicts, or `decision` -> links left out for it.
         shared_keys: method -> keys left out, since too many accounts share them.
-        decisions: decisions followed.
+        decisions: decisions between two accounts of the table.
         unknown_decisions: decisions about accounts that are not in the accounts table.
         compared: columns that were compared, by their source names; empty without probabilistic linkage.
         pairs: pairs of accounts compared.
@@ -46,10 +46,13 @@ class LinkReport:
         """What an analyst should know, a sentence each."""
         said = [f"{self.accounts:,} accounts belong to {self.users:,} users."]
         if self.threshold is not None:
+            said.append(f"{self.pairs:,} pairs were compared by {', '.join(self.compared)}.")
+            found = sum(self.links.get("probabilistic", [0]))
+            expected = f"the model expects a precision of {self.precision:.4f} and a recall of {self.recall:.4f}"
             said.append(
-                f"{self.pairs:,} pairs were compared by {', '.join(self.compared)}; a match probability of "
-                f"{self.threshold:.4f} links. The model expects a precision of {self.precision:.4f} and a recall of "
-                f"{self.recall:.4f} among them."
+                f"{found:,} of them reached the match probability {self.threshold:.4f}; {expected}."
+                if found
+                else f"None of them reached the match probability {self.threshold:.4f}."
             )
         said += [f"{n:,} links were left out, since accounts differ in {name}." for name, n in self.split.items()]
         said += [
@@ -60,9 +63,9 @@ class LinkReport:
             for name, rate in self.untrusted.items()
         ]
         if self.decisions:
-            said.append(f"{self.decisions:,} decisions were followed.")
+            said.append(f"Decisions between accounts of the table: {self.decisions:,}.")
         if self.unknown_decisions:
-            said.append(f"{self.unknown_decisions:,} decisions name accounts that the accounts table lacks.")
+            said.append(f"Decisions about accounts that the accounts table lacks: {self.unknown_decisions:,}.")
         return said
 
 
