@@ -40,6 +40,13 @@ def test_a_given_user_is_the_user(build: Build) -> None:
     assert built.rows("account_links")[0].keys() == {"account_a", "account_b", "method", "confidence", "kept"}
 
 
+@pytest.mark.parametrize("rows", [[], ["w1,web,,L1,a@x.org,5550001111,Ann Lee,12345,1980-02-01"]])
+def test_none_or_one(build: Build, rows: list[str]) -> None:
+    built = build(accounts(*rows))
+    assert users(built) == {row[:2]: (row[:2], "own", 1.0) for row in rows}
+    assert links(built) == []
+
+
 def test_exact_keys_are_normalised(build: Build) -> None:
     built = build(
         accounts(
@@ -255,7 +262,7 @@ def test_probabilistic_links(build: Build) -> None:
     linkage = built.quality()["linkage"]
     assert linkage["links"] == {"probabilistic": [108, 0]}
     assert linkage["compared"] == ["date_of_birth", "name", "postcode"]
-    assert 0 < linkage["threshold"] < 1 and linkage["precision"] > 0.99 and linkage["recall"] > 0.99
+    assert 0 < linkage["threshold"] < 1 and linkage["precision"] > 0.99 and linkage["recall"] > 0.95
 
 
 def test_probabilistic_linkage_can_be_switched_off_and_has_a_threshold(build: Build) -> None:
