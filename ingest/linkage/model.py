@@ -126,7 +126,9 @@ def _training_rules(comparisons: Sequence[Compared], rules: Sequence[Rule]) -> l
     personal = {c.fields[0] for c in comparisons if c.personal}
     chosen: list[Rule] = []
     for rule in sorted(rules, key=lambda r: personal.isdisjoint(r.columns)):
-        if any(set(rule.columns) & set(c.columns) for c in chosen):
+        if any(set(rule.columns) & set(c.columns) for c in chosen) or all(
+            set(rule.columns) & set(c.fields) for c in comparisons
+        ):
             continue
         chosen.append(rule)
         free = [any(not set(c.fields) & set(r.columns) for r in chosen) for c in comparisons]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,9 +16,11 @@ from ingest.linkage.comparisons import compare
 from ingest.linkage.constrained import Limits, split
 from ingest.linkage.evidence import RECORDS, Role, birth, build_records, email, phone, text
 from ingest.linkage.model import PAIRS, train
+from ingest.linkage.resolve import link_accounts
 from ingest.linkage.settings import LinkSettings
 from ingest.linkage.similarity import create_macros
 from ingest.linkage.threshold import find_cut
+from ingest.values import create_macros as create_value_macros
 
 
 @pytest.fixture
@@ -210,3 +214,26 @@ def test_no_cluster_contradicts_itself(
         assert not any(a in members and b in members for a, b in told)
     # a link is left out only where its ends are apart
     assert (sum(refused.values()) == 0) == all(found[a] == found[b] for a, b in links)
+
+
+@pytest.mark.parametrize(
+    ("columns", "changed", "users"),
+    [
+        # names alone: whatever is blocked on a name leaves nothing to learn from
+        ("chr(CAST(97 + i % 8 AS INTEGER)) || 'nn lee' || i % 5 AS name", {}, 60),
+        # every pair is within the one channel that has no duplicates
+        ("'p' || i // 2 || ' lee' AS name, CAST(i // 2 AS VARCHAR) AS postcode", {"duplicate_free": ("web",)}, 60),
+        # extra columns with names that would be something else in SQL
+        ("'p' || i // 2 || ' lee' AS name, 'n' || i // 2 AS \"order by\", 'm' || i // 2 AS \"a\"\";drop\"", {}, 30),
+    ],
+)
+def test_what_there_may_be(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, columns: str, changed: dict[str, Any], users: int
+) -> None:
+    create_value_macros(connection)
+    absent = ", ".join(f"NULL::VARCHAR AS {c}" for c in ("user_id", "loyalty_id", "email", "phone", "device_id"))
+    connection.execute(
+        f"CREATE TABLE accounts AS SELECT CAST(i AS VARCHAR) AS account_id, 'web' AS channel, {absent}, {columns} "
+        "FROM range(60) t(i)"
+    )
+    assert link_accounts(connection, "accounts", LinkSettings(**changed), None, tmp_path).users == users
