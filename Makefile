@@ -26,6 +26,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m bench.febrl
 	$(BIN)/python -m pytest
 	@rm -rf $(NOTEBOOK) && mkdir -p $(NOTEBOOK)
 	SHOPGRAPH_NOTEBOOK_BUDGET=small SHOPGRAPH_WORKSPACE=$(NOTEBOOK)/none TMPDIR=$(NOTEBOOK) \

@@ -6,17 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from os import stat_result
 from pathlib import Path
 
 from ingest.baseline import remember
-from ingest.bots import BotSettings
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
-from ingest.infer import InferSettings
-from ingest.labels import LabelSettings
 from ingest.manifest import (
     FILE_NAME,
     FORMAT,
@@ -28,15 +25,14 @@ from ingest.manifest import (
     tables_whole,
 )
 from ingest.mapping import DANGLING
-from ingest.outliers import OutlierSettings
-from ingest.privacy import PrivacySettings
 from ingest.profile_run import profile_tables
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport
 from ingest.quality_files import HISTORY, write_reports
+from ingest.settings import IngestSettings
 from ingest.sources import Source, open_source
 from ingest.staging import connect
-from ingest.table_run import STORAGE_ERRORS, RunOptions, TableRun
+from ingest.table_run import STORAGE_ERRORS, TableRun
 from ingest.thresholds import (
     BrokenThresholdsError,
     QualitySettings,
@@ -47,51 +43,9 @@ from ingest.thresholds import (
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()
+_DEFAULTS = IngestSettings()
 _DECISIVE = ("dangling", "earliest", "bots", "outliers", "infer", "labels")
 """Settings that the clean tables depend on."""
-
-
-@dataclass(frozen=True)
-class IngestSettings:
-    """How tables are cleaned.
-
-    Attributes:
-        dangling: what becomes of rows that name a product which the products table lacks: `quarantine` them or
-            `create` the product; a mapping that says otherwise wins.
-        earliest: rows with an earlier time are quarantined.
-        threads: of the working database; the result does not depend on it.
-        memory_limit: of the working database, which spills to disk beyond; nor on this.
-        privacy: what becomes of personal data.
-        bots: users who act like machines.
-        outliers: quantities and prices far beyond what is usual.
-        infer: missing brands and categories of products.
-        labels: labels of users and products.
-        quality: thresholds that the data must keep, and how many builds are remembered.
-    """
-
-    dangling: str = "quarantine"
-    earliest: datetime = field(default=datetime(1990, 1, 1, tzinfo=UTC))
-    threads: int = 2
-    memory_limit: str = "3GB"
-    privacy: PrivacySettings = field(default_factory=PrivacySettings)
-    bots: BotSettings = field(default_factory=BotSettings)
-    outliers: OutlierSettings = field(default_factory=OutlierSettings)
-    infer: InferSettings = field(default_factory=InferSettings)
-    labels: LabelSettings = field(default_factory=LabelSettings)
-    quality: QualitySettings = field(default_factory=QualitySettings)
-
-    def options(self, as_of: datetime, given: datetime | None, dangling: str, disclosure: Disclosure) -> RunOptions:
-        """What a run takes of the settings.
-
-        Args:
-            as_of: events may lie at most a day after it.
-            given: the as-of date if one was given, which labels then are as of.
-            dangling: what the source says, or else these settings.
-            disclosure: what of personal data may be written.
-        """
-        return RunOptions(
-            as_of, self.earliest, dangling, disclosure, self.bots, self.outliers, self.infer, self.labels, given
-        )
 
 
 def build_tables(
@@ -101,7 +55,7 @@ def build_tables(
     *,
     mapping: Path | None = None,
     as_of: datetime | None = None,
-    settings: IngestSettings = IngestSettings(),
+    settings: IngestSettings = _DEFAULTS,
     progress: Progress = _SILENT,
     fail_on: bool = False,
 ) -> QualityReport:
@@ -225,7 +179,9 @@ def tables_current(
 
 def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
-    shown = {k: str(v) for k, v in asdict(settings).items() if k in _DECISIVE}
+    shown: dict[str, object] = {k: str(v) for k, v in asdict(settings).items() if k in _DECISIVE}
+    if "accounts" in source.tables:
+        shown["link"] = asdict(settings.link)
     privacy = settings.privacy.described(settings.privacy.key())
     return {"source": source.name, "settings": shown, "privacy": privacy, **source.described()}
 
@@ -252,7 +208,13 @@ def _build(
         described = _described(source, settings)
         name = fingerprint(states, described)
         report = QualityReport(
-            source.name, as_of.isoformat(), name, run.quality, run.case_variants, list(source.ignored)
+            source.name,
+            as_of.isoformat(),
+            name,
+            run.quality,
+            run.case_variants,
+            list(source.ignored),
+            linkage=run.linkage,
         )
         report.check()
         with progress.station("profile tables", None, "") as station:
@@ -308,4 +270,4 @@ def _replace(built: Path, target: Path, old: Path) -> None:
     built.replace(target)
 
 
-__all__ = ["IngestSettings", "QualityReport", "build_tables", "tables_current"]
+__all__ = ["QualityReport", "build_tables", "tables_current"]

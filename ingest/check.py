@@ -13,7 +13,6 @@ from typing import Any
 
 import duckdb
 
-from ingest.build import IngestSettings
 from ingest.check_draft import Draft
 from ingest.check_guess import Guesser
 from ingest.check_profile import ColumnProfile, profile_columns
@@ -25,6 +24,7 @@ from ingest.mapping import Mapping as TableMappings
 from ingest.mapping import read_mapping
 from ingest.progress import Progress, SilentProgress
 from ingest.quality import QualityReport, TableQuality
+from ingest.settings import IngestSettings
 from ingest.shipped_mappings import mapping_file
 from ingest.source_directory import MAPPING_FILE, DirectorySource, find_files, present_files
 from ingest.staging import StagedTable, connect

@@ -100,9 +100,9 @@ def write_table(connection: duckdb.DuckDBPyConnection, table: LoadedTable, targe
     return int(dangling)
 
 
-def write_account_users(connection: duckdb.DuckDBPyConnection, relation: str, target: Path) -> None:
-    """Write the table of accounts and their users, sorted by account."""
-    connection.execute(f"COPY (FROM {relation} ORDER BY account_id) TO {literal(str(target))} {_PARQUET}")
+def write_rows(connection: duckdb.DuckDBPyConnection, statement: str, target: Path) -> None:
+    """Write the rows of an ordered SELECT."""
+    connection.execute(f"COPY ({statement}) TO {literal(str(target))} {_PARQUET}")
 
 
 def case_variants(

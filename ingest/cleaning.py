@@ -50,7 +50,7 @@ class CleanedTable:
 
 
 def clean_table(
-    connection: duckdb.DuckDBPyConnection, staged: StagedTable, context: RuleContext, accounts: str | None = None
+    connection: duckdb.DuckDBPyConnection, staged: StagedTable, context: RuleContext, owners: str | None = None
 ) -> CleanedTable:
     """Clean every row of a staged table and find the first rule that each breaks.
 
@@ -58,7 +58,7 @@ def clean_table(
         connection: the working database.
         staged: the table.
         context: what the rules depend on.
-        accounts: relation (account_id, user_id) that gives events without a user theirs.
+        owners: relation (account_id, user_id, channel) that gives events without a user or channel theirs.
     """
     spec = TABLES[staged.name]
     bound = bind(connection, staged, spec)
@@ -77,7 +77,7 @@ def clean_table(
     if staged.mapping.negative_quantity:
         inner = _with_negative_purchases(inner, staged.mapping.negative_quantity)
     if spec.name == "events":
-        inner = _with_user_and_id(inner, columns, accounts)
+        inner = _with_user_and_id(inner, columns, owners)
     cases = " ".join(f"WHEN {rule.predicate} THEN {i}" for i, rule in enumerate(rules))
     kept = [*(f"__mend{i}" for i in range(len(mends))), *(identifier(c.name) for c in columns)]
     relation = f"clean_{staged.name}"
@@ -151,14 +151,14 @@ def _with_negative_purchases(inner: str, event: str) -> str:
     )
 
 
-def _with_user_and_id(inner: str, columns: Sequence[BoundColumn], accounts: str | None) -> str:
+def _with_user_and_id(inner: str, columns: Sequence[BoundColumn], owners: str | None) -> str:
     """Events with the user that their account belongs to, and with an id made from their content where none is given.
 
     The id does not depend on where the row stands nor on columns that are empty, and two rows have the same one only
     if they agree in every column.
     """
     if any(c.name == "account_id" and c.raw != "NULL" for c in columns):
-        inner = with_users(inner, accounts)
+        inner = with_users(inner, owners)
     parts = []
     for column in columns:
         if column.name == "event_id" or column.value == column.typed_null:

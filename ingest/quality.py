@@ -10,6 +10,7 @@ from typing import Any
 from ingest.config_dict import from_dict
 from ingest.drift import Drift
 from ingest.errors import IngestError
+from ingest.linkage.report import LinkReport
 from ingest.profile import TableProfile
 
 
@@ -95,6 +96,7 @@ class QualityReport:
         broken: those that the build breaks.
         refused: whether it was refused because of them, so that the tables of the build before still stand.
         reused: whether the tables of an earlier build were still current.
+        linkage: what became of the accounts; None without an accounts table.
     """
 
     source: str
@@ -109,6 +111,7 @@ class QualityReport:
     broken: tuple[Broken, ...] = ()
     refused: bool = False
     reused: bool = False
+    linkage: LinkReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The content of quality.json."""
@@ -121,7 +124,8 @@ class QualityReport:
         """The report with the content of quality.json."""
         tables = {name: TableQuality(**table) for name, table in content["tables"].items()}
         later = from_dict(_Later, {k: content[k] for k in _LATER if k in content}, "quality.json")
-        return cls(**{**content, "tables": tables, "reused": reused, **vars(later)})
+        linkage = LinkReport(**content["linkage"]) if content.get("linkage") else None
+        return cls(**{**content, "tables": tables, "reused": reused, "linkage": linkage, **vars(later)})
 
     def as_reused(self) -> QualityReport:
         """The same report, said of tables that were not built again."""

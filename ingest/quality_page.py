@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from ingest.linkage.report import section as linkage_section
 from ingest.page_drift import drift_section, state
 from ingest.page_profile import columns_table, volume_charts
 from ingest.page_style import frame
@@ -20,7 +21,7 @@ def write_page(report: QualityReport, target: Path) -> None:
     names = [*report.tables, *(name for name in report.profile if name not in report.tables)]
     parts = [_head(report), state(report), _cards(report), _summary(report), drift_section(report.drift)]
     parts += [_section(name, report) for name in names]
-    parts += [_case_variants(report), _ignored(report)]
+    parts += [linkage_section(report.linkage), _case_variants(report), _ignored(report)]
     target.write_text(frame("Data quality", "\n".join(part for part in parts if part)), "utf-8")
 
 

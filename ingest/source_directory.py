@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from ingest.contract import TABLES
 from ingest.derived_columns import derive
 from ingest.errors import IngestError
+from ingest.linkage.decisions import DECISIONS_FILE
 from ingest.mapping import Mapping, TableMapping, read_mapping
 from ingest.read_columnar import stage_parquet
 from ingest.read_csv import stage_csv
@@ -85,7 +86,8 @@ def find_files(root: Path, mapping: Mapping) -> SourceFiles:
         known = ", ".join(f"{name}.csv" for name in TABLES)
         raise IngestError(f"the source holds no table; found: {found}", str(root), f"expected one or more of {known}")
     used = {path for paths in tables.values() for path in paths}
-    ignored = tuple(_name(root, p) for p in present if p not in used and _name(root, p) != MAPPING_FILE)
+    read = (MAPPING_FILE, DECISIONS_FILE) if "accounts" in tables else (MAPPING_FILE,)
+    ignored = tuple(_name(root, p) for p in present if p not in used and _name(root, p) not in read)
     return SourceFiles(root, tables, ignored)
 
 
@@ -254,8 +256,9 @@ class DirectorySource:
         return self.mapping.dangling
 
     def files(self) -> dict[str, Path]:
-        """Name -> path of every file that is read."""
-        return {_name(self.root, path): path for path in self.found.all}
+        """Name -> path of every file that is read: those of the tables, and decisions about accounts."""
+        decisions = [p for p in [self.root / DECISIONS_FILE] if "accounts" in self.found.tables and p.is_file()]
+        return {_name(self.root, path): path for path in sorted({*self.found.all, *decisions})}
 
     def described(self) -> dict[str, Any]:
         """What the clean tables depend on beside the files."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.accounts import ACCOUNT_USERS, resolve_accounts
+from ingest.accounts import ACCOUNT_USERS, OWNERS, name_owners, resolve_accounts
 from ingest.bots import BOT_RULE, BotSettings
 from ingest.clean_files import (
     PRODUCT_TABLES,
@@ -18,7 +18,7 @@ from ingest.clean_files import (
     LoadedTable,
     case_variants,
     create_missing,
-    write_account_users,
+    write_rows,
     write_table,
 )
 from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
@@ -26,6 +26,11 @@ from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.infer import InferSettings, infer_products
 from ingest.labels import LabelSettings, label_table, prepare_purchases
+from ingest.linkage.clusters import KEPT
+from ingest.linkage.decisions import DECISIONS_FILE
+from ingest.linkage.report import LinkReport
+from ingest.linkage.resolve import link_accounts
+from ingest.linkage.settings import LinkSettings
 from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable, merge_rows
 from ingest.names import shown_names
@@ -35,7 +40,7 @@ from ingest.progress import Station
 from ingest.quality import TableQuality
 from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
-from ingest.staging import StagedTable
+from ingest.staging import StagedTable, quiet
 from ingest.worst_rows import WorstRows, worst_rows
 
 _FIRST = ("products", "accounts")
@@ -50,6 +55,7 @@ STORAGE_ERRORS = (
 """Faults of disk and memory, not of a table; on a full disk a commit may be what fails."""
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
+_ACCOUNT_LINKS = "account_links"
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class RunOptions:
         outliers: values far beyond what is usual.
         infer: missing brands and categories.
         labels: labels of users and products.
+        link: how accounts are resolved to users.
         reference: the date that labels are as of; None: that of the last event.
     """
 
@@ -76,6 +83,7 @@ class RunOptions:
     outliers: OutlierSettings = field(default_factory=OutlierSettings)
     infer: InferSettings = field(default_factory=InferSettings)
     labels: LabelSettings = field(default_factory=LabelSettings)
+    link: LinkSettings = field(default_factory=LinkSettings)
     reference: datetime | None = None
 
 
@@ -92,6 +100,7 @@ class TableRun:
         target: folder of the clean tables.
         quality: what became of each table so far.
         case_variants: `table.column` -> ids that differ only by case, after `complete`.
+        linkage: what became of the accounts; None without an accounts table.
     """
 
     def __init__(
@@ -107,6 +116,7 @@ class TableRun:
         (self.target / "quarantine").mkdir(parents=True)
         self.quality: dict[str, TableQuality] = {}
         self.case_variants: dict[str, list[list[str]]] = {}
+        self.linkage: LinkReport | None = None
 
     def order(self) -> list[str]:
         """The source's tables, those first that the rules of others look into."""
@@ -123,19 +133,19 @@ class TableRun:
 
     def _clean(self, name: str, station: Station) -> None:
         staged = self._source.stage(self._connection, name, self._scratch)
-        accounts = ACCOUNT_USERS if "accounts" in self._loaded else None
-        cleaned = self._look_at_all(clean_table(self._connection, staged, self._context, accounts))
+        owners = OWNERS if "accounts" in self._loaded else None
+        cleaned = self._look_at_all(clean_table(self._connection, staged, self._context, owners))
         quarantine = self.target / "quarantine" / f"{name}.parquet"
         write_quarantine(self._connection, staged, cleaned, quarantine, self._disclosure)
         merged = merge_rows(self._connection, cleaned)
         self._loaded[name] = LoadedTable.of(cleaned, merged)
         self.quality[name] = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
         if name == "accounts":
-            resolve_accounts(self._connection, merged.relation, None)
+            self._link_accounts(merged.relation)
         if name not in ("products", "users"):
             self._write(self._loaded[name])
         station.advance(cleaned.rows_in)
-        station.note(_remark(self.quality[name]))
+        station.note(_remark(self.quality[name], self.linkage if name == "accounts" else None))
 
     def _look_at_all(self, cleaned: CleanedTable) -> CleanedTable:
         """Events after the rules that look at the whole table: bots first, so that they bend no product's figures."""
@@ -190,17 +200,32 @@ class TableRun:
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
         self.quality[name] = replace(quality, created=created, inferred=inferred)
 
+    def _link_accounts(self, accounts: str) -> None:
+        """Resolve the accounts of the accounts table to users, and write the links between them."""
+        linking = self._connection.cursor()  # of its own, since splink leaves tables and results behind
+        try:
+            linking.execute("SET TimeZone = 'UTC'")
+            quiet(linking)
+            decisions = self._source.files().get(DECISIONS_FILE)
+            self.linkage = link_accounts(linking, accounts, self._options.link, decisions, self._scratch)
+        finally:
+            linking.close()
+        shown = self._disclosure.relation(self._connection, KEPT, {"account_a": PERSON, "account_b": PERSON})
+        links = f"SELECT account_a, account_b, method, confidence, kept FROM {shown} ORDER BY account_a, account_b"
+        write_rows(self._connection, links, self._file(_ACCOUNT_LINKS))
+        resolve_accounts(self._connection, linked=True, events=None)
+        name_owners(self._connection, accounts)
+
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""
-        accounts = self._loaded["accounts"].relation if "accounts" in self._loaded else None
         events = self._loaded["events"].relation if "events" in self._loaded else None
-        resolve_accounts(self._connection, accounts, events)
+        resolve_accounts(self._connection, linked=self.linkage is not None, events=events)
         found = self._connection.execute(f"SELECT count(*) FROM {ACCOUNT_USERS}").fetchone()
-        if accounts is None and not (found and found[0]):
+        if self.linkage is None and not (found and found[0]):
             return False
         people = {"account_id": PERSON, "user_id": PERSON}
         shown = self._disclosure.relation(self._connection, ACCOUNT_USERS, people)
-        write_account_users(self._connection, shown, self._file(ACCOUNT_USERS))
+        write_rows(self._connection, f"FROM {shown} ORDER BY account_id", self._file(ACCOUNT_USERS))
         return True
 
     def _write(self, table: LoadedTable) -> int:
@@ -258,8 +283,12 @@ def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, wo
     )
 
 
-def _remark(quality: TableQuality) -> str:
+def _remark(quality: TableQuality, linkage: LinkReport | None) -> str:
     parts = [f"{quality.loaded:,} loaded"]
     parts += [f"{n:,} {what}" for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined")) if n]
+    if linkage is not None:
+        parts.append(f"of {linkage.users:,} users")
+        unknown = linkage.unknown_decisions
+        parts += [f"decisions about unknown accounts: {unknown:,}"] if unknown else []
     parts += [f"left out as contact fields: {shown_names(list(quality.left_out))}"] if quality.left_out else []
     return ", ".join(parts)

@@ -18,6 +18,9 @@ from kg.schema import Type
 SHAPED_TABLES = ("products", "users", "events", "triples", "campaigns", "coupons", "redemptions", "accounts")
 """Tables that become graph; promotions stay a Parquet table, removals are the clean tables' concern."""
 
+ACCOUNT_USERS = "account_users"
+"""Clean table of what `ingest` found out about accounts: account_id, user_id, method, confidence."""
+
 
 SQL_TYPE: dict[Type, str] = {
     Type.STRING: "VARCHAR",
@@ -52,7 +55,8 @@ class CleanTables:
 
 def table_files(folder: Path) -> dict[str, Path]:
     """Files of the tables that become graph, by table name."""
-    return {name: path for name in SHAPED_TABLES if (path := folder / f"{name}.parquet").is_file()}
+    names = (*SHAPED_TABLES, ACCOUNT_USERS)
+    return {name: path for name in names if (path := folder / f"{name}.parquet").is_file()}
 
 
 def content_hash(files: Mapping[str, Path]) -> str:
@@ -86,7 +90,23 @@ def open_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path])
             picked.append(f"{_cast(column, found[column], kind)} AS {identifier(column)}")
         origin = f"read_parquet({literal(str(files[name]))})" if name in files else "(SELECT 1) WHERE false"
         connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(picked)} FROM {origin}")
+    _open_account_users(connection, files.get(ACCOUNT_USERS))
     return CleanTables(frozenset(files), extras)
+
+
+def _open_account_users(connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    """The view of the accounts and their users; without the file, the users that the accounts themselves give."""
+    if path is None:
+        connection.execute(
+            f"CREATE VIEW {ACCOUNT_USERS} AS SELECT account_id, user_id, 'given' AS method, 1.0::DOUBLE AS confidence "
+            "FROM accounts WHERE user_id IS NOT NULL"
+        )
+        return
+    _columns(connection, path)  # says what is wrong with a file that cannot be read
+    connection.execute(
+        f"CREATE VIEW {ACCOUNT_USERS} AS SELECT account_id::VARCHAR AS account_id, user_id::VARCHAR AS user_id, "
+        f"method::VARCHAR AS method, confidence::DOUBLE AS confidence FROM read_parquet({literal(str(path))})"
+    )
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

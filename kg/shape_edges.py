@@ -50,8 +50,7 @@ def edge_queries(tables: CleanTables) -> dict[EdgeKey, str]:
         WHERE parent_id IS NOT NULL AND parent_id <> product_id"""
     queries.update(_marketing(tables))
     queries["Account", "BELONGS_TO", "User"] = """
-        SELECT account_id AS source, user_id AS target, 1.0::DOUBLE AS confidence, 'given' AS method
-        FROM accounts WHERE user_id IS NOT NULL"""
+        SELECT account_id AS source, user_id AS target, confidence, method FROM account_users"""
     for source, target in RELATIONSHIPS["RELATED"].endpoints:
         queries[source, "RELATED", target] = _related(source, target, tables)
     return queries

@@ -65,6 +65,7 @@ def node_queries(tables: CleanTables) -> dict[str, str]:
     queries["Account"] = """
         SELECT id, max(channel) AS channel
         FROM (SELECT account_id AS id, channel FROM accounts
+              UNION ALL SELECT account_id, NULL FROM account_users
               UNION ALL SELECT DISTINCT account_id, NULL FROM events WHERE account_id IS NOT NULL) GROUP BY id"""
     queries["Entity"] = "SELECT id, min(type) AS type FROM ends WHERE NOT is_product GROUP BY id"
     return queries
@@ -88,7 +89,7 @@ def _users(tables: CleanTables) -> str:
               UNION SELECT user_id FROM events WHERE user_id IS NOT NULL
               UNION SELECT user_id FROM campaigns WHERE user_id IS NOT NULL
               UNION SELECT user_id FROM redemptions
-              UNION SELECT user_id FROM accounts WHERE user_id IS NOT NULL) AS named
+              UNION SELECT user_id FROM account_users) AS named
         LEFT JOIN users AS u ON u.user_id = named.id"""
 
 

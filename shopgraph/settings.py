@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from encoders.config import EncoderConfig
 from gnn.config import GnnConfig
-from ingest.build import IngestSettings
 from ingest.config_dict import from_dict, with_setting
+from ingest.settings import IngestSettings
 from shopgraph.errors import AppError
 from shopgraph.workspace import Workspace, write_whole
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from bench.data import amazon_beauty, complete_journey, contract_folder, lastfm_kg, tmall
 from bench.data.source import ROOT, raw
 from ingest import complete_journey as complete_journey_source
-from ingest.build import IngestSettings
 from ingest.errors import ShopgraphError
 from ingest.infer import InferSettings
 from ingest.labels import LabelSettings
 from ingest.progress import Progress
+from ingest.settings import IngestSettings
 from kg.snapshot import Snapshot
 from shopgraph import stations
 from shopgraph.settings import Settings

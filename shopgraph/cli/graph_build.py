@@ -89,6 +89,8 @@ def show(result: BuildResult, workspace: Workspace) -> None:
         rules = ", ".join(f"{rule} {count:,}" for rule, count in account["rules"].items() if count)
         rows.append((name, *(f"{account[n]:,}" for n in numbers), rules))
     console.out.print(console.table("Input rows", ("table", *numbers, "by rule"), rows, right=numbers))
+    for remark in result.quality.linkage.remarks() if result.quality.linkage else ():
+        console.say(remark)
     filled = [(name, f"{count:,}") for name, count in result.counts.items() if count]
     console.out.print()
     console.out.print(console.table(f"Graph in {result.store}", ("label or type", "count"), filled, right=("count",)))

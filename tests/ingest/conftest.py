@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
-from ingest.build import IngestSettings, build_tables
+from ingest.build import build_tables
 from ingest.infer import InferSettings
 from ingest.labels import LabelSettings
 from ingest.quality import QualityReport
+from ingest.settings import IngestSettings
 
 settings.register_profile("ingest", deadline=None, max_examples=50)
 settings.load_profile("ingest")

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.build import IngestSettings, build_tables
+from ingest.build import build_tables
 from ingest.errors import IngestError
 from ingest.quality import QualityReport
 from ingest.read_csv import records
 from ingest.read_jsonl import stage_jsonl
+from ingest.settings import IngestSettings
 from ingest.staging import LINE_BITS, ColumnRegister
 
 FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ingest.build import IngestSettings, build_tables
+from ingest.build import build_tables
 from ingest.config_dict import from_dict
 from ingest.errors import IngestError
+from ingest.settings import IngestSettings
 from ingest.thresholds import BrokenThresholdsError, QualitySettings
 
 Build = Callable[..., Any]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ingest.build import IngestSettings, build_tables
+from ingest.build import build_tables
 from ingest.labels import LabelSettings
 from ingest.progress import SilentProgress
+from ingest.settings import IngestSettings
 from kg.errors import GraphError
 from kg.query_library import FOLDERS, list_queries, load_query, query_names, run_query
 from kg.shape import shape_graph

@@ -1,0 +1,1 @@
+"""Accounts of several channels resolved to users: keys, decisions, probabilistic linkage, clusters."""
