@@ -1,4 +1,4 @@
-"""Clean one directory of tables once and print what became of the events and the CPU time, as JSON: with shopgraph, or plain pandas.
+"""Clean one directory of tables once, with shopgraph or plain pandas; print the events' account and CPU time as JSON.
 
     python -m bench.ingest_once shopgraph|pandas SOURCE OUT
 

@@ -111,7 +111,8 @@ def show(sizes: list[dict[str, Any]]) -> None:
     """Print the figures."""
     rows = [
         (f"{size['rows']:,}", how, size[how]["seconds"], size[how]["cpu_seconds"],
-         f"{size[how]['rows_per_second']:,}", f"{size[how]['peak_mib']:,}", f"{size[how]['counts']['quarantined']:,}", f"{size[how]['counts']['merged']:,}")
+         f"{size[how]['rows_per_second']:,}", f"{size[how]['peak_mib']:,}", f"{size[how]['counts']['quarantined']:,}",
+         f"{size[how]['counts']['merged']:,}")
         for size in sizes for how in size if isinstance(size[how], dict)
     ]  # fmt: skip
     columns = ("events", "by", "seconds", "CPU s", "events/s", "peak MiB", "quarantined", "merged")
