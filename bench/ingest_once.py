@@ -1,4 +1,4 @@
-"""Clean one directory of tables once and print what became of the events, as JSON: with shopgraph, or plain pandas.
+"""Clean one directory of tables once, with shopgraph or plain pandas; print the events' account and CPU time as JSON.
 
     python -m bench.ingest_once shopgraph|pandas SOURCE OUT
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -100,4 +101,4 @@ def _quarantined(rows: pd.DataFrame, rule: str, column: str) -> pd.DataFrame:
 if __name__ == "__main__":
     how, given, target = sys.argv[1:]
     cleaned = {"shopgraph": with_shopgraph, "pandas": with_pandas}[how](Path(given), Path(target))
-    print(json.dumps(cleaned))
+    print(json.dumps({"counts": cleaned, "cpu_seconds": round(time.process_time(), 1)}))

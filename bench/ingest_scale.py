@@ -76,11 +76,13 @@ def write_source(folder: Path, copies: int) -> int:
 def measured(how: str, source: Path, out: Path, rows: int) -> dict[str, Any]:
     """One run of `bench.ingest_once`."""
     done = run([sys.executable, "-m", "bench.ingest_once", how, str(source), str(out)])
+    said = json.loads(done.stdout)
     return {
         "seconds": round(done.seconds, 1),
+        "cpu_seconds": said["cpu_seconds"],
         "rows_per_second": round(rows / done.seconds),
         "peak_mib": round(done.peak_mib),
-        "counts": json.loads(done.stdout),
+        "counts": said["counts"],
     }
 
 
@@ -108,11 +110,12 @@ def figures(copies: int, rivals: list[str]) -> dict[str, Any]:
 def show(sizes: list[dict[str, Any]]) -> None:
     """Print the figures."""
     rows = [
-        (f"{size['rows']:,}", how, size[how]["seconds"], f"{size[how]['rows_per_second']:,}",
-         f"{size[how]['peak_mib']:,}", f"{size[how]['counts']['quarantined']:,}", f"{size[how]['counts']['merged']:,}")
+        (f"{size['rows']:,}", how, size[how]["seconds"], size[how]["cpu_seconds"],
+         f"{size[how]['rows_per_second']:,}", f"{size[how]['peak_mib']:,}", f"{size[how]['counts']['quarantined']:,}",
+         f"{size[how]['counts']['merged']:,}")
         for size in sizes for how in size if isinstance(size[how], dict)
     ]  # fmt: skip
-    columns = ("events", "by", "seconds", "events/s", "peak MiB", "quarantined", "merged")
+    columns = ("events", "by", "seconds", "CPU s", "events/s", "peak MiB", "quarantined", "merged")
     out = Console(soft_wrap=True, highlight=False, width=PIPE_WIDTH)
     out.print(table("Cleaning events", columns, rows, right=tuple(c for c in columns if c != "by")))
 
