@@ -24,27 +24,32 @@ import pandas as pd
 from bench.data import amazon_beauty
 from bench.data.source import raw
 from bench.measure import write_report
-from ingest.build import build_tables
+from ingest.build import IngestSettings, build_tables
 from ingest.infer import FILL_RULES, InferSettings, measure
+from ingest.labels import LabelSettings
 from ingest.names import literal
 
 BANDS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.01)
 """Edges of the bands of confidence that are reported."""
 
 
+def _clean(source: str, scratch: Path) -> Path:
+    """The clean products of a source, with nothing inferred."""
+    plain = IngestSettings(infer=InferSettings(brand=False, category=False), labels=LabelSettings(on=False))
+    build_tables(source, scratch / "tables", scratch / "reports", settings=plain)
+    return scratch / "tables" / "products.parquet"
+
+
 def beauty_products(scratch: Path) -> Path:
     """The clean products of amazon-beauty."""
     contract = amazon_beauty.write(raw(amazon_beauty.NAME), scratch / "contract")
     (contract / "triples.parquet").unlink()
-    build_tables(str(contract), scratch / "tables", scratch / "reports")
-    return scratch / "tables" / "products.parquet"
+    return _clean(str(contract), scratch)
 
 
 def journey_products(scratch: Path) -> Path:
     """The clean products of Complete Journey."""
-    tables = scratch / "tables"
-    build_tables("complete-journey", tables, scratch / "reports")
-    return tables / "products.parquet"
+    return _clean("complete-journey", scratch)
 
 
 DATA: dict[str, Callable[[Path], Path]] = {"amazon-beauty": beauty_products, "complete-journey": journey_products}

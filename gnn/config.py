@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gnn.errors import GnnError
 from gnn.models_config import ModelsConfig
+from ingest.contract import derived_names
 
 SplitMethod = Literal["auto", "time", "column", "leave-one-out"]
 
@@ -203,7 +205,7 @@ class EvalConfig:
         seed: seed of the bootstrap.
         block: matrix cells (users x products) scored at a time.
         user_groups: attributes of users (income, ...) between whose values quality is compared; numbers of more than
-            ten values are cut into thirds.
+            ten values are cut into thirds. Labels that the build makes are refused: they know the test period.
     """
 
     baselines: tuple[str, ...] = ("popularity", "own-repeats", "item-knn", "ease")
@@ -213,6 +215,13 @@ class EvalConfig:
     seed: int = 0
     block: int = 16_000_000
     user_groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse groups that are made of all events."""
+        for name in self.user_groups:
+            if name in derived_names("users"):
+                what = f"users cannot be grouped by {name!r}: it is made of all events, those of the test period too"
+                raise GnnError(what, "eval.user_groups", "name an attribute of the users table")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gnn.errors import GnnError
 from gnn.protocol.labels import broad_category, deepest_category
 from gnn.protocol.slices import thirds
-from ingest.contract import derived_names
 from kg.snapshot import Snapshot
 
 MANY = 10
@@ -53,7 +52,7 @@ class Facts:
         """Read the snapshot.
 
         Raises:
-            GnnError: users have no attribute of a name in `user_groups`, or it is a label made of all events.
+            GnnError: users have no attribute of a name in `user_groups`.
         """
         groups = {name: _grouping(snapshot, name) for name in user_groups}
         return cls(deepest_category(snapshot), broad_category(snapshot), _prices(snapshot), groups)
@@ -68,9 +67,6 @@ def _prices(snapshot: Snapshot) -> NDArray[np.float64] | None:
 
 def _grouping(snapshot: Snapshot, name: str) -> Grouping:
     columns = snapshot.nodes["User"].columns
-    if name in derived_names("users"):
-        what = f"users cannot be grouped by {name!r}: it is made of all events, those of the test period too"
-        raise GnnError(what, "eval.user_groups", "name an attribute of the users table")
     if name not in columns.column_names:
         known = ", ".join(columns.column_names) or "none"
         raise GnnError(f"users have no attribute {name!r}", "eval.user_groups", f"their attributes are {known}")

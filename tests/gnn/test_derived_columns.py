@@ -16,8 +16,8 @@ from encoders.product_text import product_texts
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.evaluation.evaluate import evaluate
-from gnn.evaluation.facts import Facts
 from gnn.model.training import train
+from ingest.config_dict import from_dict
 from ingest.contract import DERIVED, Kind, derived_names
 from ingest.progress import SilentProgress
 from kg.snapshot import NodeTable, Snapshot
@@ -83,6 +83,6 @@ def test_no_code_of_models_names_a_derived_column(room: str) -> None:
     assert found == []
 
 
-def test_users_of_an_evaluation_are_not_grouped_by_labels(shop: Snapshot) -> None:
+def test_users_of_an_evaluation_are_not_grouped_by_labels() -> None:
     with pytest.raises(GnnError, match=r"'label_segment': it is made of all events, .*eval\.user_groups"):
-        Facts.of(labelled(shop), ("label_segment",))
+        from_dict(GnnConfig, {"eval": {"user_groups": ["income", "label_segment"]}}, "test")
