@@ -87,7 +87,8 @@ def clean_table(
             f"{', '.join(kept)} FROM ({inner})"
         )
     flagged = tuple((rule, name) for rule, name, _ in mends)
-    return _counted(connection, CleanedTable(staged.name, relation, tuple(columns), tuple(rules), 0, {}, {}, flagged))
+    cleaned = CleanedTable(staged.name, relation, tuple(columns), tuple(rules), 0, {}, {}, flagged, bound.left_out)
+    return _counted(connection, cleaned)
 
 
 def apply_table_rule(

@@ -36,7 +36,7 @@ _WHOSE = (
 _EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 
 PERSON = "person"
-DOMAINS = {"user_id": PERSON, "account_id": PERSON}
+DOMAINS = dict.fromkeys(("user_id", "account_id", "account_a", "account_b"), PERSON)
 """Kind of id a column holds, where it is not the column's own name. An account without a user is a user of the same
 id (see `ingest.accounts`), hence one kind for both."""
 
@@ -135,7 +135,12 @@ def personal_columns(table: str) -> dict[str, Personal]:
 def may_show(table: str, column: str) -> bool:
     """Whether a report may show values of a column: not of one that is personal, or may be in some rows.
 
-    Columns of tables beside the contract's, such as account_users, are judged by the contract's of the same name.
+    Of accounts no extra column is shown either: there it is evidence of who a person is. Columns of tables beside the
+    contract's, such as account_users, are judged by the contract's of the same name.
     """
+    if domain(column) == PERSON:
+        return False
+    if table == "accounts" and column not in {c.name for c in TABLES[table].columns}:
+        return False
     tables = [table] if table in TABLES else list(TABLES)
     return (table, column) not in STANDS_IN and not any(column in personal_columns(name) for name in tables)

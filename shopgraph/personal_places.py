@@ -54,6 +54,8 @@ def _tables() -> Iterator[Place]:
             yield Place(f"tables/quarantine/{table}.parquet", "row", BUILT)
     for column in ("account_id", "user_id"):
         yield Place("tables/account_users.parquet", column, BUILT)
+    for column in ("account_a", "account_b"):
+        yield Place("tables/account_links.parquet", column, BUILT)
 
 
 def _reports() -> Iterator[Place]:
@@ -92,6 +94,7 @@ def _outputs() -> Iterator[Place]:
     yield Place("recommend --users … --out FILE", "user_id", WRITTEN)
     yield Place("recommend --user ID", "", "is shown, not kept")
     yield Place("graph-build --json", "", "is shown, not kept")
+    yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
     yield Place(".tables-*/", "", ENDS)
     yield Place(".graph-*/", "", ENDS)
 

@@ -85,6 +85,7 @@ def one_line(error: BaseException) -> str:
 
 def main() -> None:
     """Run the command line."""
+    options.verbose = False  # a process may run several
     try:
         app()
     except BrokenPipeError:

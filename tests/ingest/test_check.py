@@ -148,8 +148,8 @@ def test_the_draft_of_a_german_shop_suffices(write: Write, tmp_path: Path) -> No
     assert first["time"] == datetime(2023, 1, 1, tzinfo=UTC)
     assert "example.org" not in str(events)
     users = pq.read_table(tmp_path / "tables" / "users.parquet")
-    assert users.column_names == ["user_id", "plz"]  # names and birthdays say who a person is
-    assert users["plz"][0].as_py() == "01000"
+    # names, birthdays and postcodes say who a person is
+    assert {name for name in users.column_names if not name.startswith("label_")} == {"user_id"}
     products = pq.read_table(tmp_path / "tables" / "products.parquet").to_pylist()
     assert (products[3]["title"], products[3]["price"]) == ("Tee Größe 3", 3.99)
 

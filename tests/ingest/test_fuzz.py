@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ingest.build import build_tables
 from ingest.errors import IngestError
+from ingest.mapping import TableMapping
 from ingest.quality import QualityReport
 from ingest.read_csv import records
 from ingest.read_jsonl import stage_jsonl
@@ -156,7 +157,9 @@ def test_staged_json_lines_name_their_lines(lines: list[str]) -> None:
         path = Path(folder) / "events.jsonl"
         path.write_bytes("\n".join(lines).encode() or b"\n")
         try:
-            _, parts = stage_jsonl(path, path.name, 3, Path(folder) / "staged.parquet", ColumnRegister(), "utf-8")
+            _, parts = stage_jsonl(
+                path, path.name, 3, Path(folder) / "staged.parquet", ColumnRegister(), TableMapping()
+            )
         except IngestError as error:
             one_line(str(error))
             return
