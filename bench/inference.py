@@ -25,8 +25,8 @@ from bench.data import amazon_beauty
 from bench.data.source import raw
 from bench.measure import write_report
 from ingest.build import IngestSettings, build_tables
-from ingest.infer import FILL_RULES, InferSettings, measure
-from ingest.labels import LabelSettings
+from ingest.enrich.infer import FILL_RULES, InferSettings, measure
+from ingest.enrich.labels import LabelSettings
 from ingest.names import literal
 
 BANDS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.01)

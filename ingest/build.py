@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from os import stat_result
 from pathlib import Path
 
-from ingest.baseline import remember
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.manifest import (
@@ -25,21 +24,22 @@ from ingest.manifest import (
     tables_whole,
 )
 from ingest.mapping import DANGLING
-from ingest.profile_run import profile_tables
-from ingest.progress import Progress, SilentProgress
-from ingest.quality import QualityReport
-from ingest.quality_files import HISTORY, write_reports
-from ingest.settings import IngestSettings
-from ingest.sources import Source, open_source
-from ingest.staging import connect
-from ingest.table_run import STORAGE_ERRORS, TableRun
-from ingest.thresholds import (
+from ingest.monitor.baseline import remember
+from ingest.monitor.profile_run import profile_tables
+from ingest.monitor.thresholds import (
     BrokenThresholdsError,
     QualitySettings,
     broken_thresholds,
     check_thresholds,
     thresholds_set,
 )
+from ingest.page.reports import HISTORY, write_reports
+from ingest.progress import Progress, SilentProgress
+from ingest.quality import QualityReport
+from ingest.settings import IngestSettings
+from ingest.sources import Source, open_source
+from ingest.staging import connect
+from ingest.table_run import STORAGE_ERRORS, TableRun
 from ingest.values import create_macros
 
 _SILENT = SilentProgress()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.config_dict import from_dict
-from ingest.drift import Drift
 from ingest.errors import IngestError
 from ingest.linkage.report import LinkReport
-from ingest.profile import TableProfile
+from ingest.monitor.drift import Drift
+from ingest.monitor.profile import TableProfile
 
 
 @dataclass(frozen=True)

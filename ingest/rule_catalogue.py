@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.bots import BOT_RULE
 from ingest.cleaning_rule import Action, CleaningRule
-from ingest.infer import FILL_RULES
+from ingest.enrich.infer import FILL_RULES
 from ingest.mends import MEND_RULES
 from ingest.merge import MERGE_RULES
 from ingest.outliers import OUTLIER_RULES

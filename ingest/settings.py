@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from ingest.bots import BotSettings
 from ingest.disclosure import Disclosure
-from ingest.infer import InferSettings
-from ingest.labels import LabelSettings
+from ingest.enrich.infer import InferSettings
+from ingest.enrich.labels import LabelSettings
 from ingest.linkage.settings import LinkSettings
+from ingest.monitor.thresholds import QualitySettings
 from ingest.outliers import OutlierSettings
 from ingest.privacy import PrivacySettings
 from ingest.table_run import RunOptions
-from ingest.thresholds import QualitySettings
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from ingest.clean_files import (
 )
 from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
 from ingest.disclosure import Disclosure
+from ingest.enrich.infer import InferSettings, infer_products
+from ingest.enrich.labels import LabelSettings, label_table, prepare_purchases
 from ingest.errors import IngestError
-from ingest.infer import InferSettings, infer_products
-from ingest.labels import LabelSettings, label_table, prepare_purchases
 from ingest.linkage.clusters import KEPT
 from ingest.linkage.decisions import DECISIONS_FILE
 from ingest.linkage.report import LinkReport
@@ -33,6 +33,7 @@ from ingest.linkage.resolve import link_accounts
 from ingest.linkage.settings import LinkSettings
 from ingest.mends import DANGLING_PARENT
 from ingest.merge import MergedTable, merge_rows
+from ingest.monitor.worst_rows import WorstRows, worst_rows
 from ingest.names import shown_names
 from ingest.outliers import OUTLIER_RULES, OutlierSettings
 from ingest.personal import PERSON
@@ -41,7 +42,6 @@ from ingest.quality import TableQuality
 from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable, quiet
-from ingest.worst_rows import WorstRows, worst_rows
 
 _FIRST = ("products", "accounts")
 """Tables that the rules of others look into."""

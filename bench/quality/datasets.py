@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from bench.data import amazon_beauty, complete_journey, contract_folder, lastfm_kg, tmall
 from bench.data.source import ROOT, raw
 from ingest import complete_journey as complete_journey_source
+from ingest.enrich.infer import InferSettings
+from ingest.enrich.labels import LabelSettings
 from ingest.errors import ShopgraphError
-from ingest.infer import InferSettings
-from ingest.labels import LabelSettings
 from ingest.progress import Progress
 from ingest.settings import IngestSettings
 from kg.snapshot import Snapshot

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from ingest.check import CheckReport, check_directory
-from ingest.check_profile import ColumnProfile
+from ingest.check.directory import CheckReport, check_directory
+from ingest.check.profile import ColumnProfile
 from ingest.quality import TableQuality
 from ingest.rule_catalogue import meaning
 from ingest.shipped_mappings import NAMES

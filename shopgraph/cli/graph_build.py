@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ingest.monitor.thresholds import BrokenThresholdsError
 from ingest.shipped_mappings import NAMES
-from ingest.thresholds import BrokenThresholdsError
 from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
 from shopgraph.settings import load_settings

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ingest.build import IngestSettings, build_tables
-from ingest.infer import InferSettings
+from ingest.enrich.infer import InferSettings
 from ingest.quality import QualityReport
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

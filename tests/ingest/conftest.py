@@ -15,8 +15,8 @@ import pytest
 from hypothesis import settings
 
 from ingest.build import build_tables
-from ingest.infer import InferSettings
-from ingest.labels import LabelSettings
+from ingest.enrich.infer import InferSettings
+from ingest.enrich.labels import LabelSettings
 from ingest.quality import QualityReport
 from ingest.settings import IngestSettings
 

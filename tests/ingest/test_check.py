@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.build import build_tables
-from ingest.check import CheckReport, check_directory
+from ingest.check.directory import CheckReport, check_directory
 from ingest.errors import IngestError
 from ingest.mapping import read_mapping
 from ingest.quality import QualityReport

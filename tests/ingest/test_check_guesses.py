@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.check_draft import Draft
-from ingest.check_guess import Guesser
-from ingest.check_samples import FileSample, SampleColumn, sample_file
-from ingest.check_tables import TableFiles, table_of
-from ingest.check_values import decimal_of, time_reading
+from ingest.check.draft import Draft
+from ingest.check.guess import Guesser
+from ingest.check.samples import FileSample, SampleColumn, sample_file
+from ingest.check.tables import TableFiles, table_of
+from ingest.check.values import decimal_of, time_reading
 from ingest.contract import TABLES
 from ingest.mapping import read_mapping
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.drift import ColumnDrift, chance_psi, psi
-from ingest.thresholds import QualitySettings
-from ingest.volume_drift import VolumeDrift, compare_volume
+from ingest.monitor.drift import ColumnDrift, chance_psi, psi
+from ingest.monitor.thresholds import QualitySettings
+from ingest.monitor.volume_drift import VolumeDrift, compare_volume
 
 Build = Callable[..., Any]
 COUNTS = st.lists(st.integers(0, 10_000), min_size=2, max_size=12)

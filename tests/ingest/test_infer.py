@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ingest.enrich.infer import InferSettings
+from ingest.enrich.infer_brand import guess_brands
+from ingest.enrich.infer_category import SMOOTHING, guess_categories
+from ingest.enrich.title_words import WORDS_MACRO
 from ingest.errors import IngestError
-from ingest.infer import InferSettings
-from ingest.infer_brand import guess_brands
-from ingest.infer_category import SMOOTHING, guess_categories
-from ingest.title_words import WORDS_MACRO
 
 Build = Callable[..., Any]
 ON = {"infer": InferSettings()}

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from ingest.contract import DERIVED, derived_names
+from ingest.enrich.labels import PREFIX, LabelSettings
 from ingest.errors import IngestError
-from ingest.labels import PREFIX, LabelSettings
 
 Build = Callable[..., Any]
 ON = {"labels": LabelSettings()}
@@ -189,7 +189,7 @@ def test_a_source_keeps_its_own_columns_under_another_name(build: Build) -> None
 
 
 def test_every_derived_column_is_made(build: Build) -> None:
-    from ingest.infer import InferSettings
+    from ingest.enrich.infer import InferSettings
 
     files = {"products.csv": "product_id\np\n", "users.csv": "user_id\nu\n"}
     built = build(files, labels=LabelSettings(), infer=InferSettings())

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ingest.profiling import QUANTILES
+from ingest.monitor.profiling import QUANTILES
 
 Build = Callable[..., Any]
 PRODUCTS = (
@@ -140,8 +140,8 @@ def test_times_before_1970_fall_on_their_day(build: Build) -> None:
 
 
 def test_a_long_column_of_numbers_is_sampled(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.profiling.FEW", 50)
-    monkeypatch.setattr("ingest.profiling.SAMPLE", 100)
+    monkeypatch.setattr("ingest.monitor.profiling.FEW", 50)
+    monkeypatch.setattr("ingest.monitor.profiling.SAMPLE", 100)
     rows = "".join(f"p{i:04d},{i},t{i}\n" for i in range(1000))
     columns = build({"products.csv": "product_id,price,title\n" + rows}).report.profile["products"].columns
     price = columns["price"]  # every tenth row of the sorted file: 0, 10, …, 990

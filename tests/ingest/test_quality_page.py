@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.profile import Histogram
-from ingest.quality_page import write_page
-from ingest.svg import Stream, figure, flow, histogram, line, percent
-from ingest.thresholds import QualitySettings
+from ingest.monitor.profile import Histogram
+from ingest.monitor.thresholds import QualitySettings
+from ingest.page.page import write_page
+from ingest.page.svg import Stream, figure, flow, histogram, line, percent
 
 Build = Callable[..., Any]
 HOSTILE = "'><script>alert(1)</script><img src=x onerror=alert(2)>\""

@@ -11,7 +11,7 @@ import pytest
 
 from ingest.bots import BotSettings
 from ingest.cleaning_rule import Action
-from ingest.infer import InferSettings
+from ingest.enrich.infer import InferSettings
 from ingest.outliers import OutlierSettings
 from ingest.rule_catalogue import CATALOGUE, rules_table
 

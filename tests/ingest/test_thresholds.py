@@ -12,8 +12,8 @@ import pytest
 from ingest.build import build_tables
 from ingest.config_dict import from_dict
 from ingest.errors import IngestError
+from ingest.monitor.thresholds import BrokenThresholdsError, QualitySettings
 from ingest.settings import IngestSettings
-from ingest.thresholds import BrokenThresholdsError, QualitySettings
 
 Build = Callable[..., Any]
 # ten rows in, of which one is quarantined; five of the nine good ones have a price, one of them is mended

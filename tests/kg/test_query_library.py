@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.build import build_tables
-from ingest.labels import LabelSettings
+from ingest.enrich.labels import LabelSettings
 from ingest.progress import SilentProgress
 from ingest.settings import IngestSettings
 from kg.errors import GraphError

@@ -17,9 +17,9 @@ from ingest.clean_files import LoadedTable
 from ingest.cleaning_rule import Action, CleaningRule
 from ingest.columns import SQL_TYPES
 from ingest.contract import DERIVED
+from ingest.enrich.infer_brand import guess_brands
+from ingest.enrich.infer_category import guess_categories
 from ingest.errors import IngestError
-from ingest.infer_brand import guess_brands
-from ingest.infer_category import guess_categories
 from ingest.names import identifier
 
 BAND = 0.5

@@ -13,11 +13,11 @@ from typing import Any
 
 import duckdb
 
-from ingest.check_draft import Draft
-from ingest.check_guess import Guesser
-from ingest.check_profile import ColumnProfile, profile_columns
-from ingest.check_samples import FileSample, SampleColumn, sample_file
-from ingest.check_tables import TableFiles, table_of
+from ingest.check.draft import Draft
+from ingest.check.guess import Guesser
+from ingest.check.profile import ColumnProfile, profile_columns
+from ingest.check.samples import FileSample, SampleColumn, sample_file
+from ingest.check.tables import TableFiles, table_of
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.mapping import Mapping as TableMappings

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ingest.volume import DAYS_KEPT
+from ingest.monitor.volume import DAYS_KEPT
 
 WEEKS = 4
 """A new day is expected to be like the same weekday in so many last weeks of the build before."""

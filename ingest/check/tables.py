@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ingest.check_samples import FileSample, SampleColumn
-from ingest.check_values import decimal_of, is_event_column, time_reading
-from ingest.check_words import COLUMNS, TABLES, match, plain
+from ingest.check.samples import FileSample, SampleColumn
+from ingest.check.values import decimal_of, is_event_column, time_reading
+from ingest.check.words import COLUMNS, TABLES, match, plain
 from ingest.contract import TABLES as CONTRACT
 from ingest.contract import Kind
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import duckdb
 
-from ingest.baseline import ColumnBaseline, TableBaseline
 from ingest.contract import TABLES, Kind
+from ingest.monitor.baseline import ColumnBaseline, TableBaseline
+from ingest.monitor.profile import ColumnProfile, Histogram, TableProfile
+from ingest.monitor.volume import measure_volume
 from ingest.names import identifier, literal
 from ingest.personal import may_show
-from ingest.profile import ColumnProfile, Histogram, TableProfile
 from ingest.staging import describe
-from ingest.volume import measure_volume
 
 FEW = 200_000
 """Columns with more different values (by estimate) are not counted value by value, but for numbers."""

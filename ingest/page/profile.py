@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html import escape
 
-from ingest.drift import ColumnDrift, TableDrift
-from ingest.profile import ColumnProfile, TableProfile, Volume
+from ingest.monitor.drift import ColumnDrift, TableDrift
+from ingest.monitor.profile import ColumnProfile, TableProfile, Volume
+from ingest.page.svg import figure, histogram, line, percent
 from ingest.quality import TableQuality
 from ingest.rule_catalogue import meaning
-from ingest.svg import figure, histogram, line, percent
 
 _SHOWN = 5
 _HEADS = ("column", "filled", "different", "range", "distribution", "faults", "drift")

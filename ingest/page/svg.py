@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ingest.profile import Histogram
+from ingest.monitor.profile import Histogram
 
 _THICK = 100.0
 _TOP = 22.0

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import duckdb
 
+from ingest.enrich.title_words import WORDS_MACRO
 from ingest.names import identifier
-from ingest.title_words import WORDS_MACRO
 
 LONGEST_NAME = 6
 """Words of a brand's name at most."""

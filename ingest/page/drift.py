@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from ingest.drift import Drift, TableDrift
+from ingest.monitor.drift import Drift, TableDrift
+from ingest.page.svg import percent
 from ingest.quality import QualityReport
-from ingest.svg import percent
 
 _QUIET = (0.8, 1.25)
 """Ratios of volume that the list of what needs a look passes over."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.baseline import FILE_NAME, Baseline, TableBaseline, previous_build
-from ingest.drift import Drift, compare
-from ingest.profile import TableProfile
-from ingest.profiling import profile_table
+from ingest.monitor.baseline import FILE_NAME, Baseline, TableBaseline, previous_build
+from ingest.monitor.drift import Drift, compare
+from ingest.monitor.profile import TableProfile
+from ingest.monitor.profiling import profile_table
 from ingest.progress import Station
 from ingest.quality import QualityReport, TableQuality
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from functools import partial
 
 from ingest.contract import TABLES
-from ingest.drift import ColumnDrift
 from ingest.errors import IngestError
+from ingest.monitor.drift import ColumnDrift
 from ingest.quality import Broken, QualityReport
 
 Limit = float | dict[str, float] | None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import product
 
-from ingest.check_samples import SampleColumn
-from ingest.check_words import event_of
+from ingest.check.samples import SampleColumn
+from ingest.check.words import event_of
 
 _ENOUGH = 0.9
 """Share of the values that must fit for a reading to hold."""

@@ -6,12 +6,12 @@ from html import escape
 from pathlib import Path
 
 from ingest.linkage.report import section as linkage_section
-from ingest.page_drift import drift_section, state
-from ingest.page_profile import columns_table, volume_charts
-from ingest.page_style import frame
+from ingest.page.drift import drift_section, state
+from ingest.page.profile import columns_table, volume_charts
+from ingest.page.style import frame
+from ingest.page.svg import Stream, flow, percent
 from ingest.quality import QualityReport, TableQuality
 from ingest.rule_catalogue import meaning
-from ingest.svg import Stream, flow, percent
 
 _LONGEST_LIST = 50
 

@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ingest.baseline import Baseline, ColumnBaseline, TableBaseline
-from ingest.volume_drift import VolumeDrift, compare_volume
+from ingest.monitor.baseline import Baseline, ColumnBaseline, TableBaseline
+from ingest.monitor.volume_drift import VolumeDrift, compare_volume
 
 MODERATE, LARGE = 0.1, 0.25
 FLOOR = 1e-4

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 import duckdb
 
+from ingest.monitor.profile import Volume
 from ingest.names import identifier, literal
-from ingest.profile import Volume
 
 ROW_TIME = "time"
 SERIES_COLUMNS = ("event", "channel")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ingest.page.page import write_page
 from ingest.quality import QualityReport, write_json
-from ingest.quality_page import write_page
 
 HISTORY = "history"
 """Folder, beside the reports, of the baselines of the last builds."""

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ingest.check_draft import Draft
-from ingest.check_samples import SampleColumn
-from ingest.check_tables import DESCRIBING, NESTED, TableFiles, best_column, table_of
-from ingest.check_values import UNITS, decimal_of, event_words, number, time_reading
-from ingest.check_words import COLUMNS, PERSONAL, RELATIONS, event_of, match, plain
+from ingest.check.draft import Draft
+from ingest.check.samples import SampleColumn
+from ingest.check.tables import DESCRIBING, NESTED, TableFiles, best_column, table_of
+from ingest.check.values import UNITS, decimal_of, event_words, number, time_reading
+from ingest.check.words import COLUMNS, PERSONAL, RELATIONS, event_of, match, plain
 from ingest.contract import TABLES as CONTRACT
 from ingest.contract import Kind
 from ingest.derived_columns import ITEM, LIST_NAME

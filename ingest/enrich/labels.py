@@ -14,11 +14,11 @@ import duckdb
 from ingest.clean_files import LoadedTable
 from ingest.columns import SQL_TYPES
 from ingest.contract import DERIVED
+from ingest.enrich.product_labels import product_labels
+from ingest.enrich.user_labels import user_labels
 from ingest.errors import IngestError
 from ingest.names import identifier
-from ingest.product_labels import product_labels
 from ingest.rules import instant
-from ingest.user_labels import user_labels
 
 PREFIX = "label_"
 """Names of labels begin with it."""

@@ -2,7 +2,7 @@
 
 Multinomial naive Bayes over the different words of a title, smoothed towards the words of all titles (Zhai and Lafferty
 2004, A study of smoothing methods for language models, Dirichlet prior). Only its order of categories and the
-distance between the first two are used: how far that can be trusted is measured (`ingest.infer`), since the
+distance between the first two are used: how far that can be trusted is measured (`ingest.enrich.infer`), since the
 probabilities of naive Bayes are known to be too sure of themselves.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import duckdb
 
+from ingest.enrich.title_words import WORDS_MACRO
 from ingest.names import identifier
-from ingest.title_words import WORDS_MACRO
 
 SMOOTHING = 100
 """Words of all titles that are added to each category's own."""

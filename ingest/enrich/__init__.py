@@ -1,0 +1,1 @@
+"""What a build adds to users and products: inferred brands and categories, and labels."""

@@ -1,0 +1,1 @@
+"""What the clean tables hold, and how that has changed since the build before."""
