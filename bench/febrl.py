@@ -68,4 +68,7 @@ def load(connection: duckdb.DuckDBPyConnection, name: str, table: str, home: Pat
 
 
 if __name__ == "__main__":
-    fetch()
+    try:
+        fetch()
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
