@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,13 @@ import pandas as pd
 import pytest
 
 from bench.data import contract_folder
+from bench.data.source import ROOT
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
 from bench.quality.assemble import NOT_YET, kept_cells, section
 from bench.quality.cells import Cell, cold_alone, load, per_user, run_cell, with_suffix
 from bench.quality.datasets import DataSet, Prepared, prepare
-from bench.quality.one_cell import Run, measure, measure_apart
+from bench.quality.one_cell import Run, measure, measure_apart, peak_mib
 from bench.quality.page import page
 from bench.quality.peers import peers
 from bench.quality.protocols import PROTOCOLS, Protocol
@@ -180,8 +182,9 @@ def test_what_does_not_apply_is_not_run_and_says_so(plan: Plan, data: Prepared) 
 def test_figures_of_older_code_are_marked_until_there_are_newer_ones(
     plan: Plan, data: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used = SimpleNamespace(ru_utime=1.5, ru_stime=0.5, ru_maxrss=7 * 1024)
+    used = SimpleNamespace(ru_utime=1.5, ru_stime=0.5)
     monkeypatch.setattr(one_cell.resource, "getrusage", lambda _: used)
+    monkeypatch.setattr(one_cell, "peak_mib", lambda: 7)
     fill(replace(plan, models=("popularity",)), ready(data), measuring(made_up([])), say=lambda _: None)
     for code, name in (("code 1", "| popularity"), ("code 2", "| *popularity*")):
         cells = kept_cells(SMALL, data, ("popularity",), 2, plan.results, lambda _, c=code: c)
@@ -225,6 +228,13 @@ def test_a_real_cell_agrees_with_counting_by_hand(data: Prepared, tmp_path: Path
     assert record["tasks"]["new-product"]["candidates"] == 6
     assert record["alone"]["new-product"]["candidates"] == 2
     assert load(stem) is not None
+
+
+def test_the_peak_is_the_programs_own_not_its_parents() -> None:
+    held = np.ones(2**27)  # 1 GiB in this process when the child is forked, which getrusage would count as the child's
+    words = [sys.executable, "-c", "from bench.quality.one_cell import peak_mib; print(peak_mib())"]
+    child = int(subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    assert child < held.nbytes / 2**20 < peak_mib()
 
 
 def test_a_model_that_cannot_be_trained_is_a_failed_cell(data: Prepared, tmp_path: Path) -> None:
