@@ -19,7 +19,7 @@ HEAD = """\
 # Quality
 
 Written by `python -m bench.quality`; not to be edited by hand. `python -m bench.quality --help` says how to measure
-again or further.
+again or further: results lie in `bench/quality/results`, and a run adds what is missing or of older code.
 
 Every product of the candidates is ranked, never a sample. Test is read once per model; settings, epochs and fusion
 weights come from validation alone, by the same rule on every data set. In brackets: the 95 % interval of a bootstrap
