@@ -43,6 +43,11 @@ def _chart(volume: Volume, counts: tuple[int, ...], note: str) -> str:
     return line(counts, f"rows per {volume.unit}") + axis
 
 
+def _named(what: str, columns: list[str]) -> str:
+    names = ", ".join(f"<code>{escape(name)}</code>" for name in columns)
+    return f"<p class='soft small'>{what}: {names}.</p>" if names else ""
+
+
 def columns_table(profile: TableProfile, quality: TableQuality, drift: TableDrift | None) -> str:
     """A line per column that holds anything; the empty ones are named below."""
     faults = {*quality.faults, *quality.mends}
@@ -53,8 +58,9 @@ def columns_table(profile: TableProfile, quality: TableQuality, drift: TableDrif
         if c.missing < profile.rows or name in faults or (name in known and known[name].completeness[0] > 0)
     }
     rows = [_cells(name, c, profile.rows, quality, known.get(name)) for name, c in shown.items()]
-    empty = [f"<code>{escape(name)}</code>" for name in profile.columns if name not in shown]
-    left = f"<p class='soft small'>Without any value: {', '.join(empty)}.</p>" if empty else ""
+    empty = {name: c for name, c in profile.columns.items() if name not in shown}
+    left = _named("Without any value", [name for name, c in empty.items() if not c.hidden])
+    left += _named("Personal, and empty or left out", [name for name, c in empty.items() if c.hidden])
     if not shown:
         return left
     used = [head for head in _HEADS if any(row[head] for row in rows)]
