@@ -100,7 +100,7 @@ def build_tables(
         current = tables_current(opened, tables_dir, given, settings)
         if current is not None:
             return target.keep(current)
-        with _scratch(tables_dir) as scratch:
+        with folder_for_scratch(tables_dir) as scratch:
             report = tables_current(opened, target.refused, given, settings)
             if report is not None:  # built before and refused; it may be accepted now
                 return target.accept(report, target.refused, scratch)
@@ -168,7 +168,7 @@ def tables_current(
     if manifest is None or not tables_whole(tables_dir, manifest):
         return None
     states = file_states(source.files(), {s.name: s for s in manifest.sources})
-    if fingerprint(states, _described(source, settings)) != manifest.fingerprint:
+    if fingerprint(states, described(source, settings)) != manifest.fingerprint:
         return None
     stored = datetime.fromisoformat(manifest.report.as_of)
     late = any(table.rules.get("time_too_late") for table in manifest.report.tables.values())
@@ -177,7 +177,7 @@ def tables_current(
     return manifest.report.as_reused()
 
 
-def _described(source: Source, settings: IngestSettings) -> dict[str, object]:
+def described(source: Source, settings: IngestSettings) -> dict[str, object]:
     """What the result depends on beside the files; numbers of threads and bytes do not change it."""
     shown: dict[str, object] = {k: str(v) for k, v in asdict(settings).items() if k in _DECISIVE}
     if "accounts" in source.tables:
@@ -204,9 +204,9 @@ def _build(
                 run.clean(name, station)
         with progress.station("complete tables", None, "") as station:
             run.complete(station)
-        states = _unchanged(source, known)
-        described = _described(source, settings)
-        name = fingerprint(states, described)
+        states = unchanged(source, known)
+        origin = described(source, settings)
+        name = fingerprint(states, origin)
         report = QualityReport(
             source.name,
             as_of.isoformat(),
@@ -223,11 +223,11 @@ def _build(
         connection.close()
     report = replace(report, profile=profile, drift=drift)
     written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
-    Manifest(FORMAT, name, described, states, written, report).write(run.target)
+    Manifest(FORMAT, name, origin, states, written, report).write(run.target)
     return report
 
 
-def _unchanged(source: Source, known: Mapping[str, stat_result]) -> list[FileState]:
+def unchanged(source: Source, known: Mapping[str, stat_result]) -> list[FileState]:
     """States of the source's files, which must be as they were before they were read."""
     states = file_states(source.files(), {})
     for state in states:
@@ -250,7 +250,7 @@ def _check_target(tables_dir: Path, source: Source) -> None:
 
 
 @contextmanager
-def _scratch(tables_dir: Path) -> Iterator[Path]:
+def folder_for_scratch(tables_dir: Path) -> Iterator[Path]:
     """A folder beside `tables_dir`, removed afterwards, as are those that killed builds left."""
     tables_dir.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{tables_dir.name}-"

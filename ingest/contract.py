@@ -186,6 +186,9 @@ TABLES: dict[str, TableSpec] = {
     )
 }
 
+REMOVABLE = ("products", "users", "events", "campaigns", "coupons", "accounts")
+"""Tables whose rows a removal may name: those that have ids."""
+
 DERIVED: dict[str, tuple[Column, ...]] = {
     "products": (
         Column("brand_inferred", Kind.BOOLEAN),

@@ -12,7 +12,7 @@ from typing import Any
 from ingest.errors import ShopgraphError
 from ingest.quality import QualityReport
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the rules or the layout of the clean tables change: older tables are then built again."""
 
 FILE_NAME = "manifest.json"

@@ -24,6 +24,7 @@ class TableQuality:
         merged: rows that went into another row of the same key.
         quarantined: rows set aside.
         mended: fields of good rows that were repaired or left empty.
+        removed: rows that the removals table took out again; they count among those loaded.
         created: rows of the clean table that the source has not: users or products that other tables name.
         conflicts: merged rows that overwrote a value with another.
         rules: quarantine rule -> rows.
@@ -44,6 +45,7 @@ class TableQuality:
     merged: int = 0
     quarantined: int = 0
     mended: int = 0
+    removed: int = 0
     created: int = 0
     conflicts: int = 0
     rules: dict[str, int] = field(default_factory=dict)
@@ -112,6 +114,11 @@ class QualityReport:
     refused: bool = False
     reused: bool = False
     linkage: LinkReport | None = None
+
+    @property
+    def tables_given(self) -> frozenset[str]:
+        """Tables that the source had files of: the others were made of what these name."""
+        return frozenset(name for name, table in self.tables.items() if table.files)
 
     def to_dict(self) -> dict[str, Any]:
         """The content of quality.json."""

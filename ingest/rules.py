@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ingest.cleaning_rule import Action, CleaningRule
 from ingest.columns import ROW_TIME, BoundColumn
-from ingest.contract import EVENTS, TABLES, TableSpec
+from ingest.contract import EVENTS, REMOVABLE, TABLES, TableSpec
 from ingest.names import identifier, literal
 
 HAS_PRODUCT = ("events", "coupons", "promotions")
@@ -104,6 +104,12 @@ ROW_RULES: tuple[CleaningRule[RowCheck], ...] = (
         ("events",),
         "the event is none of the contract's; map it with event_values in mapping.toml",
         lambda *_: [("event", f"event NOT IN ({', '.join(map(literal, EVENTS))})")],
+    ),
+    _rule(
+        "unknown_table",
+        ("removals",),
+        "the table is none whose rows have an id: products, users, events, campaigns, coupons, accounts",
+        lambda *_: [("table", f'lower("table") NOT IN ({", ".join(map(literal, REMOVABLE))})')],
     ),
     _rule(
         "dangling_product",

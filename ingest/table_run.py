@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from ingest.accounts import ACCOUNT_USERS, OWNERS, name_owners, resolve_accounts
+from ingest.addition import Addition
 from ingest.bots import BOT_RULE, BotSettings
 from ingest.clean_files import (
     PRODUCT_TABLES,
@@ -39,11 +40,13 @@ from ingest.outliers import OUTLIER_RULES, OutlierSettings
 from ingest.personal import PERSON
 from ingest.progress import Station
 from ingest.quality import TableQuality
+from ingest.removals import Removals
 from ingest.rules import Rule, RuleContext
 from ingest.sources import Source
 from ingest.staging import StagedTable, quiet
+from ingest.standing import CREATED, Standing
 
-_FIRST = ("products", "accounts")
+_FIRST = ("removals", "products", "accounts")
 """Tables that the rules of others look into."""
 
 STORAGE_ERRORS = (
@@ -56,6 +59,7 @@ STORAGE_ERRORS = (
 
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
 _ACCOUNT_LINKS = "account_links"
+KNOWN_PRODUCTS = "known_products"
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class TableRun:
         source: where tables come from.
         scratch: folder for what is temporary, and for the tables.
         options: how they are cleaned.
+        standing: clean tables that the source's rows are added to; None to begin anew.
 
     Attributes:
         target: folder of the clean tables.
@@ -104,14 +109,23 @@ class TableRun:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path, options: RunOptions
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: Source,
+        scratch: Path,
+        options: RunOptions,
+        standing: Standing | None = None,
     ) -> None:
         self._connection, self._source, self._scratch, self._options = connection, source, scratch, options
         self._disclosure = options.disclosure
-        self._create_products = options.dangling == "create" or "products" not in source.tables
-        known = None if self._create_products else "loaded_products"
+        given = "products" in source.tables or (standing is not None and standing.products_given)
+        self._create_products = options.dangling == "create" or not given
+        known = None if self._create_products else KNOWN_PRODUCTS
         self._context = RuleContext(options.as_of, options.earliest, known)
         self._loaded: dict[str, LoadedTable] = {}
+        self._removals = Removals()
+        self._addition = Addition(connection, source, standing, options.disclosure) if standing is not None else None
+        self._linked = False
         self.target = scratch / "tables"
         (self.target / "quarantine").mkdir(parents=True)
         self.quality: dict[str, TableQuality] = {}
@@ -120,7 +134,7 @@ class TableRun:
 
     def order(self) -> list[str]:
         """The source's tables, those first that the rules of others look into."""
-        return sorted(self._source.tables, key=lambda name: name not in _FIRST)
+        return sorted(self._source.tables, key=lambda name: (name not in _FIRST, name != "removals"))
 
     def clean(self, name: str, station: Station) -> None:
         """Clean one table; products and users are written by `complete`.
@@ -129,7 +143,23 @@ class TableRun:
             IngestError: a file of it cannot be read.
         """
         with _reading(name):
+            if name != "removals":
+                self._begin()
             self._clean(name, station)
+
+    def _begin(self) -> None:
+        """Take in the tables that stand and that the source has no rows for, once the removals are known."""
+        if self._addition is None or self._addition.begun:
+            return
+        self._removals, tables, removed = self._addition.begin(self._removals)
+        self._loaded |= tables
+        self.quality |= {name: TableQuality(removed=n) for name, n in removed.items()}
+        if "products" in tables:
+            name_products(self._connection, tables["products"].relation)
+        if "accounts" in tables:
+            self._linked = True
+            resolve_accounts(self._connection, linked=True, events=None)
+            name_owners(self._connection, tables["accounts"].relation)
 
     def _clean(self, name: str, station: Station) -> None:
         staged = self._source.stage(self._connection, name, self._scratch)
@@ -138,10 +168,21 @@ class TableRun:
         quarantine = self.target / "quarantine" / f"{name}.parquet"
         write_quarantine(self._connection, staged, cleaned, quarantine, self._disclosure)
         merged = merge_rows(self._connection, cleaned)
-        self._loaded[name] = LoadedTable.of(cleaned, merged)
-        self.quality[name] = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
+        table = LoadedTable.of(cleaned, merged)
+        if self._addition is not None:
+            table, merged = self._addition.join(table, merged)
+        if name == "products":
+            name_products(self._connection, table.relation)
+        table, removed = self._removals.apply(self._connection, table)
+        if self._addition is not None and name == "events":
+            self._addition.note_removed(table.relation, removed)
+        self._loaded[name] = table
+        quality = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
+        self.quality[name] = replace(quality, removed=removed)
+        if name == "removals":
+            self._removals = Removals.of(self._connection, table.relation)
         if name == "accounts":
-            self._link_accounts(merged.relation)
+            self._link_accounts(table.relation)
         if name not in ("products", "users"):
             self._write(self._loaded[name])
         station.advance(cleaned.rows_in)
@@ -165,6 +206,7 @@ class TableRun:
 
     def complete(self, station: Station) -> None:
         """Create the users and products that other tables name, and write both."""
+        self._begin()
         if self._options.labels.on:
             events = self._loaded["events"].relation if "events" in self._loaded else None
             prepare_purchases(self._connection, events, self._options.reference)
@@ -175,7 +217,7 @@ class TableRun:
         named = [f"SELECT product_id FROM {self._loaded[n].relation}" for n in PRODUCT_TABLES if n in self._loaded]
         self._finish("products", "product_id", named if self._create_products else [])
         for table, column in _ID_COLUMNS:
-            shown = self._disclosure.case_variants("v") if table == "users" else "v"
+            shown = self._shown.case_variants("v") if table == "users" else "v"
             relation = self._loaded[table].relation if table in self._loaded else None
             if relation and (groups := case_variants(self._connection, relation, column, shown)):
                 self.case_variants[f"{table}.{column}"] = groups
@@ -186,6 +228,7 @@ class TableRun:
         if name not in self._loaded and not references:
             return
         table, created = create_missing(self._connection, name, key, self._loaded.get(name), references)
+        self._note_created(name, key)
         inferred: dict[str, int] = {}
         if name == "products":
             table, inferred = infer_products(self._connection, table, self._options.infer)
@@ -200,6 +243,29 @@ class TableRun:
             quality = replace(quality, mends=mends, mended=quality.mended + dangling)
         self.quality[name] = replace(quality, created=created, inferred=inferred)
 
+    def _note_created(self, name: str, key: str) -> None:
+        """Write which rows were created: one that nothing names any more goes with what named it."""
+        people = {key: PERSON} if name == "users" else {}
+        shown = self._shown.relation(self._connection, f"created_{name}", people)
+        (self.target / CREATED).mkdir(exist_ok=True)
+        write_rows(
+            self._connection, f"SELECT {key} FROM {shown} ORDER BY {key}", self.target / CREATED / f"{name}.parquet"
+        )
+
+    def write_changes(self, target: Path) -> None:
+        """Write the ids of the events that an addition added, changed or removed.
+
+        Also the clean files of tables that stand as they were are put beside those written.
+        """
+        if self._addition is None:
+            return
+        self._addition.write_changes(target)
+        for name, table in self._addition.kept(self.target).items():
+            if table is None:
+                self._addition.carry_over(name, self.target)
+            else:
+                self._write(table)
+
     def _link_accounts(self, accounts: str) -> None:
         """Resolve the accounts of the accounts table to users, and write the links between them."""
         linking = self._connection.cursor()  # of its own, since splink leaves tables and results behind
@@ -210,7 +276,8 @@ class TableRun:
             self.linkage = link_accounts(linking, accounts, self._options.link, decisions, self._scratch)
         finally:
             linking.close()
-        shown = self._disclosure.relation(self._connection, KEPT, {"account_a": PERSON, "account_b": PERSON})
+        self._linked = True
+        shown = self._shown.relation(self._connection, KEPT, {"account_a": PERSON, "account_b": PERSON})
         links = f"SELECT account_a, account_b, method, confidence, kept FROM {shown} ORDER BY account_a, account_b"
         write_rows(self._connection, links, self._file(_ACCOUNT_LINKS))
         resolve_accounts(self._connection, linked=True, events=None)
@@ -219,22 +286,32 @@ class TableRun:
     def _resolve_accounts(self) -> bool:
         """Write account_users where there are accounts; whether there are."""
         events = self._loaded["events"].relation if "events" in self._loaded else None
-        resolve_accounts(self._connection, linked=self.linkage is not None, events=events)
+        resolve_accounts(self._connection, linked=self._linked, events=events)
         found = self._connection.execute(f"SELECT count(*) FROM {ACCOUNT_USERS}").fetchone()
-        if self.linkage is None and not (found and found[0]):
+        if not self._linked and not (found and found[0]):
             return False
         people = {"account_id": PERSON, "user_id": PERSON}
-        shown = self._disclosure.relation(self._connection, ACCOUNT_USERS, people)
+        shown = self._shown.relation(self._connection, ACCOUNT_USERS, people)
         write_rows(self._connection, f"FROM {shown} ORDER BY account_id", self._file(ACCOUNT_USERS))
         return True
 
     def _write(self, table: LoadedTable) -> int:
         """Write a clean file of what may be written; the number of parents emptied (see `write_table`)."""
-        shown = self._disclosure.table(self._connection, table)
+        shown = self._shown.table(self._connection, table)
         return write_table(self._connection, shown, self._file(table.name))
+
+    @property
+    def _shown(self) -> Disclosure:
+        """What is written is disclosed then; what is added to tables that stand was disclosed before."""
+        return self._disclosure if self._addition is None else Disclosure()
 
     def _file(self, name: str) -> Path:
         return self.target / f"{name}.parquet"
+
+
+def name_products(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    """Create the view `KNOWN_PRODUCTS`: a product that was removed is no unknown one."""
+    connection.execute(f"CREATE OR REPLACE VIEW {KNOWN_PRODUCTS} AS SELECT product_id FROM {relation}")
 
 
 @contextmanager
@@ -285,7 +362,11 @@ def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, wo
 
 def _remark(quality: TableQuality, linkage: LinkReport | None) -> str:
     parts = [f"{quality.loaded:,} loaded"]
-    parts += [f"{n:,} {what}" for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined")) if n]
+    parts += [
+        f"{n:,} {what}"
+        for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined"), (quality.removed, "removed"))
+        if n
+    ]
     if linkage is not None:
         parts.append(f"of {linkage.users:,} users")
         unknown = linkage.unknown_decisions

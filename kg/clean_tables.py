@@ -42,6 +42,20 @@ _KIND_TYPE: dict[Kind, Type] = {
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 
 
+_TYPE_OF = (
+    ("BOOLEAN", Type.BOOLEAN),
+    ("VARCHAR[]", Type.STRINGS),
+    ("FLOAT[]", Type.VECTOR),
+    ("DOUBLE[]", Type.VECTOR),
+    ("DOUBLE", Type.FLOAT),
+    ("FLOAT", Type.FLOAT),
+    ("DECIMAL", Type.FLOAT),
+    ("TIMESTAMP", Type.DATETIME),
+    ("DATE", Type.DATETIME),
+)
+"""Beginning of a DuckDB type -> property type; the first that fits. Vectors are of single precision."""
+
+
 @dataclass(frozen=True)
 class CleanTables:
     """Views over the clean tables of one build.
@@ -70,8 +84,15 @@ def content_hash(files: Mapping[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def open_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> CleanTables:
+def open_views(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], only: Mapping[str, str] | None = None
+) -> CleanTables:
     """Create one view per table in `connection`; a table without a file is an empty view.
+
+    Args:
+        connection: DuckDB.
+        files: table -> its file.
+        only: table -> SQL condition on the rows of its file that are taken.
 
     Raises:
         GraphError: a file that cannot be read, or a column whose name is no property name.
@@ -91,6 +112,8 @@ def open_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path])
             kind = extras[name][_checked(column, files[name])] = _type_of(found[column])
             picked.append(f"{_cast(column, found[column], kind)} AS {identifier(column)}")
         origin = f"read_parquet({literal(str(files[name]))})" if name in files else "(SELECT 1) WHERE false"
+        if name in files and only and name in only:
+            origin += f" WHERE {only[name]}"
         connection.execute(f"CREATE VIEW {name} AS SELECT {', '.join(picked)} FROM {origin}")
     _open_account_users(connection, files.get(ACCOUNT_USERS))
     return CleanTables(frozenset(files), extras)
@@ -125,19 +148,9 @@ def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str
 def _type_of(sql_type: str) -> Type:
     """The property type for an extra column; whatever has no counterpart is kept as its text."""
     kind = sql_type.upper()
-    if kind == "BOOLEAN":
-        return Type.BOOLEAN
     if kind in _INTEGERS:
         return Type.INTEGER
-    if kind in {"DOUBLE", "FLOAT"} or kind.startswith("DECIMAL"):
-        return Type.FLOAT
-    if kind.startswith("TIMESTAMP") or kind == "DATE":
-        return Type.DATETIME
-    if kind == "VARCHAR[]":
-        return Type.STRINGS
-    if kind in {"FLOAT[]", "DOUBLE[]"}:
-        return Type.VECTOR
-    return Type.STRING
+    return next((found for start, found in _TYPE_OF if kind.startswith(start)), Type.STRING)
 
 
 def _cast(column: str, found: str | None, kind: Type) -> str:

@@ -28,7 +28,7 @@ _FORMAT = 1
 """Raised when the same tables give other files, so that files of an older version are shaped again."""
 
 _MANIFEST = "graph.json"
-_MEMORY = "2GB"
+MEMORY = "2GB"
 _EXTRAS_OF = {
     "User": "users",
     "Product": "products",
@@ -78,7 +78,7 @@ def shape_graph(tables_dir: Path, graph_dir: Path, progress: Progress) -> GraphF
 
 
 def _shape(files: Mapping[str, Path], scratch: Path, progress: Progress) -> dict[str, Any]:
-    connection = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(scratch / "spill")})
+    connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(scratch / "spill")})
     try:
         connection.execute("SET TimeZone = 'UTC'")
         quiet(connection)
@@ -87,13 +87,13 @@ def _shape(files: Mapping[str, Path], scratch: Path, progress: Progress) -> dict
             prepare(connection)
             nodes = []
             for label, query in node_queries(tables).items():
-                properties = _properties(label, LABELS[label].properties, tables)
-                nodes.append({"label": label, **_write(connection, scratch, label, ["id"], properties, query)})
+                properties = properties_of(label, LABELS[label].properties, tables)
+                nodes.append({"label": label, **write_sorted(connection, scratch, label, ["id"], properties, query)})
                 station.advance()
             edges = []
             for key, query in edge_queries(tables).items():
-                properties = _properties(key[1], RELATIONSHIPS[key[1]].properties, tables)
-                written = _write(connection, scratch, ".".join(key), ["source", "target"], properties, query)
+                properties = properties_of(key[1], RELATIONSHIPS[key[1]].properties, tables)
+                written = write_sorted(connection, scratch, ".".join(key), ["source", "target"], properties, query)
                 edges.append({"key": list(key), **written})
                 station.advance()
     finally:
@@ -102,12 +102,13 @@ def _shape(files: Mapping[str, Path], scratch: Path, progress: Progress) -> dict
     return {"nodes": nodes, "edges": edges, "fingerprint": _fingerprint(nodes, edges)}
 
 
-def _properties(name: str, contract: Mapping[str, Type], tables: CleanTables) -> dict[str, Type]:
+def properties_of(name: str, contract: Mapping[str, Type], tables: CleanTables) -> dict[str, Type]:
+    """Properties of a label or type: the contract's, then the extra columns of its table."""
     extras = tables.extras[_EXTRAS_OF[name]] if name in _EXTRAS_OF else {}
     return {**contract, **extras}
 
 
-def _write(
+def write_sorted(
     connection: duckdb.DuckDBPyConnection,
     scratch: Path,
     stem: str,
@@ -115,7 +116,7 @@ def _write(
     properties: Mapping[str, Type],
     query: str,
 ) -> dict[str, Any]:
-    """Write one sorted file; returns its manifest entry."""
+    """Write one sorted file; returns its manifest entry: file, rows, properties, sha256."""
     path = scratch / f"{stem}.parquet"
     typed = [f"{identifier(k)}::VARCHAR AS {identifier(k)}" for k in keys]
     typed += [f"{identifier(p)}::{SQL_TYPE[t]} AS {identifier(p)}" for p, t in properties.items()]

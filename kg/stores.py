@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.schema import Type
+
+if TYPE_CHECKING:
+    from kg.delta import GraphDelta
 
 NEO4J_SCHEMES = ("neo4j://", "neo4j+s://", "neo4j+ssc://", "bolt://", "bolt+s://", "bolt+ssc://")
 
@@ -91,6 +94,15 @@ class Loader(Protocol):
 
         An interrupted load can be run again. Returns False when the store held this very graph already.
         """
+
+    def update(self, delta: GraphDelta, progress: Progress) -> bool:
+        """Make of the graph `delta.base` the graph `delta.fingerprint`; False when the store held that already.
+
+        An interrupted update can be run again.
+        """
+
+    def base_of_update(self) -> str | None:
+        """Fingerprint of the graph that an update can begin from or go on with; None without a whole graph."""
 
     def built(self) -> str | None:
         """Fingerprint of the graph files that were loaded completely, None without any."""

@@ -52,6 +52,7 @@ def _tables() -> Iterator[Place]:
             yield Place(f"tables/{table}.parquet", column, BUILT)
         if columns:
             yield Place(f"tables/quarantine/{table}.parquet", "row", BUILT)
+    yield Place("tables/created/users.parquet", "user_id", BUILT)
     for column in ("account_id", "user_id"):
         yield Place("tables/account_users.parquet", column, BUILT)
     for column in ("account_a", "account_b"):
@@ -94,6 +95,7 @@ def _outputs() -> Iterator[Place]:
     yield Place("recommend --users … --out FILE", "user_id", WRITTEN)
     yield Place("recommend --user ID", "", "is shown, not kept")
     yield Place("graph-build --json", "", "is shown, not kept")
+    yield Place("tables-update/", "", "goes when `graph-build --update` is run to its end, or delete the folder")
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
     yield Place(".tables-*/", "", ENDS)
     yield Place(".graph-*/", "", ENDS)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ingest.build import build_tables
 from ingest.config_dict import to_dict
 from ingest.progress import Progress
+from ingest.update import pending
 from kg.shape import shape_graph
 from kg.snapshot import Snapshot, saved_fingerprint
 from kg.snapshot_read import read_snapshot
 from kg.stores import Store, open_store
 from shopgraph.errors import AppError
+from shopgraph.graph_names import remember_graph
 from shopgraph.settings import Settings, provide_settings
 from shopgraph.workspace import Workspace, write_whole
 
@@ -42,6 +44,7 @@ class BuildResult:
         loaded: False where the store held this very graph already.
         fingerprint: of the snapshot.
         seconds: per step: tables, files, load, snapshot.
+        changes: of an update: what was added, changed and removed; empty where all was there already.
     """
 
     quality: QualityReport
@@ -50,6 +53,7 @@ class BuildResult:
     loaded: bool
     fingerprint: str
     seconds: dict[str, float]
+    changes: dict[str, int] = field(default_factory=dict)
 
 
 def build(
@@ -69,7 +73,7 @@ def build(
     """
     workspace.create()
     url = workspace.store_url(store_url)
-    clock = _Clock()
+    clock = Clock()
     quality = build_tables(
         source,
         workspace.tables,
@@ -86,6 +90,8 @@ def build(
     clock.lap("files")
     with open_store(url) as store:
         loaded = store.load(files, progress)
+        remember_graph(workspace.tables, files.fingerprint)
+        shutil.rmtree(pending(workspace.tables), ignore_errors=True)  # an update of the tables before
         clock.lap("load")
         # Remembered only once the graph stands: a failed build leaves the workspace with the store it had.
         workspace.remember(store=workspace.store_name(url), source=source)
@@ -95,7 +101,7 @@ def build(
     return BuildResult(quality, counts, url, loaded, snapshot.fingerprint, clock.seconds)
 
 
-class _Clock:
+class Clock:
     """Seconds per step."""
 
     def __init__(self) -> None:

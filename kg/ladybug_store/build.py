@@ -46,14 +46,14 @@ def build(path: Path, graph: GraphFiles, progress: Progress) -> None:
     fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
     try:
         _fill(fresh, graph, progress)
-        _remove_side_files(path)  # a log of the old file must not be replayed into the new one
+        remove_side_files(path)  # a log of the old file must not be replayed into the new one
         fresh.replace(path)
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise GraphError(f"building the database failed: {reason}", str(path), "run the build again") from error
     finally:
         fresh.unlink(missing_ok=True)
-        _remove_side_files(fresh)
+        remove_side_files(fresh)
 
 
 def remove_leftovers(path: Path) -> None:
@@ -73,8 +73,8 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
         for node in graph.nodes:
             connection.execute(_node_table(node))
             if node.rows:
-                columns = _columns(("id",), node.properties)
-                connection.execute(f"COPY `{node.label}`({columns}) FROM {_literal(node.path)}")
+                columns = property_columns(("id",), node.properties)
+                connection.execute(f"COPY `{node.label}`({columns}) FROM {copy_literal(node.path)}")
                 station.advance(node.rows)
         for _, group in groupby(graph.edges, key=lambda e: e.type):
             files = list(group)
@@ -82,7 +82,7 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
             for edge in files:
                 if edge.rows:
                     ends = f" (from='{edge.source}', to='{edge.target}')" if len(files) > 1 else ""
-                    connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {_literal(edge.path)}{ends}")
+                    connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {copy_literal(edge.path)}{ends}")
                     station.advance(edge.rows)
         _check_counts(connection, graph, fresh)
         connection.execute(
@@ -103,14 +103,15 @@ def _edge_table(files: list[EdgeFile]) -> str:
 
 
 def _edge_columns(edge: EdgeFile) -> str:
-    return f"({_columns((), edge.properties)})" if edge.properties else ""
+    return f"({property_columns((), edge.properties)})" if edge.properties else ""
 
 
 def _typed(properties: Mapping[str, Type]) -> str:
     return "".join(f", {property_name(name)} {LADYBUG_TYPE[kind]}" for name, kind in properties.items())
 
 
-def _columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
+def property_columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
+    """The columns of a COPY."""
     return ", ".join(property_name(name) for name in (*keys, *properties))
 
 
@@ -129,12 +130,14 @@ def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fre
         raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
 
 
-def _literal(path: Path) -> str:
+def copy_literal(path: Path) -> str:
+    """A path as a string of a statement."""
     escaped = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
-def _remove_side_files(path: Path) -> None:
+def remove_side_files(path: Path) -> None:
+    """Remove the logs and locks of a database file."""
     for suffix in _SIDE_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

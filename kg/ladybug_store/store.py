@@ -10,11 +10,13 @@ import ladybug
 import pyarrow as pa
 
 from ingest.progress import Progress
+from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
 from kg.ladybug_store.dialect import quote_names
 from kg.ladybug_store.types import SCHEMA_TYPE
+from kg.ladybug_store.update import update
 from kg.ladybug_store.values import plain
 from kg.property_names import property_name
 from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
@@ -54,6 +56,27 @@ class LadybugStore:
         self.close()
         build(self._path, graph, progress)
         return True
+
+    def update(self, delta: GraphDelta, progress: Progress) -> bool:
+        """Make of the graph `delta.base` the graph `delta.fingerprint`; False when the file held that already.
+
+        Raises:
+            GraphError: the file holds another graph or cannot be written, or the counts are not as they should be.
+        """
+        built = self.built()
+        if built == delta.fingerprint:
+            remove_leftovers(self._path)
+            return False
+        if built != delta.base:
+            remedy = "build the graph again without --update"
+            raise GraphError("the database holds another graph than the update begins from", self.url, remedy)
+        self.close()
+        update(self._path, delta, progress)
+        return True
+
+    def base_of_update(self) -> str | None:
+        """Fingerprint of the graph that the file holds: an update replaces the file whole."""
+        return self.built()
 
     def built(self) -> str | None:
         """Fingerprint of the graph that the file holds, None where there is no file.

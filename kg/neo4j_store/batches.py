@@ -29,13 +29,15 @@ class Batch:
         id: of its ledger node; the same for the same rows of the same files.
         statement: creates the rows.
         parameters: of the statement; lists of the same length.
-        rows: how many nodes or relationships it creates.
+        rows: how many nodes or relationships it creates, changes or removes.
+        creates: whether it creates that many, which is checked.
     """
 
     id: str
     statement: str
     parameters: dict[str, Any]
     rows: int
+    creates: bool = True
 
 
 def batch_ids(file: NodeFile | EdgeFile) -> list[str]:
@@ -45,8 +47,8 @@ def batch_ids(file: NodeFile | EdgeFile) -> list[str]:
 
 def node_batches(file: NodeFile, skip: frozenset[str]) -> Iterator[Batch]:
     """Batches of a node file but those in `skip`."""
-    for identity, table in _slices(file, skip):
-        values, parameters = _properties(table, {"id": Type.STRING, **file.properties})
+    for identity, table in batch_slices(file, skip):
+        values, parameters = property_values(table, {"id": Type.STRING, **file.properties})
         statement = f"UNWIND range(0, size($`id`) - 1) AS i CREATE (:`{file.label}` {{{values}}})"
         yield Batch(identity, statement, parameters, len(table))
 
@@ -56,8 +58,8 @@ def edge_batches(file: EdgeFile, skip: frozenset[str]) -> Iterator[Batch]:
 
     Rows of one source stand together in the file: the source is looked up once for all of them.
     """
-    for identity, table in _slices(file, skip):
-        values, parameters = _properties(table, file.properties)
+    for identity, table in batch_slices(file, skip):
+        values, parameters = property_values(table, file.properties)
         sources = table["source"].combine_chunks()
         starts = _run_starts(sources)
         parameters["__source"] = sources.take(pa.array(starts)).to_pylist()
@@ -74,7 +76,8 @@ def edge_batches(file: EdgeFile, skip: frozenset[str]) -> Iterator[Batch]:
         yield Batch(identity, statement, parameters, len(table))
 
 
-def _slices(file: NodeFile | EdgeFile, skip: frozenset[str]) -> Iterator[tuple[str, pa.Table]]:
+def batch_slices(file: NodeFile | EdgeFile, skip: frozenset[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Id and rows of each batch of a file but those in `skip`."""
     if not file.rows:
         return
     parquet = pq.ParquetFile(file.path)
@@ -98,7 +101,7 @@ def _slices(file: NodeFile | EdgeFile, skip: frozenset[str]) -> Iterator[tuple[s
             yield identity, pa.Table.from_batches(rest)
 
 
-def _properties(table: pa.Table, types: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
+def property_values(table: pa.Table, types: Mapping[str, Type]) -> tuple[str, dict[str, Any]]:
     """The map of a CREATE and its parameters; a column without any value is left out."""
     parts: list[str] = []
     parameters: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import neo4j
 
+from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.neo4j_store.batches import BATCH_ROWS, Batch
 from kg.schema import Type
@@ -16,6 +17,9 @@ from kg.stores import GraphFiles
 
 BUILD_ID = "build"
 """Id of the build's own node; those of batches are `FILE#NUMBER`."""
+
+UPDATING = "updating"
+"""State of a build to which an update is being applied."""
 
 EdgeKey = tuple[str, str, str]
 
@@ -26,7 +30,7 @@ class BuildState:
 
     Attributes:
         build: fingerprint of the graph files.
-        state: loading, complete or deleting.
+        state: loading, complete, updating or deleting.
         counter: differs for every build that wrote.
         batch_rows: rows per batch; batches of another size cannot be resumed.
         labels: property types per label.
@@ -76,6 +80,47 @@ def begin(tx: neo4j.ManagedTransaction, graph: GraphFiles) -> None:
     ).consume()
 
 
+def begin_update(
+    tx: neo4j.ManagedTransaction, state: BuildState, delta: GraphDelta, counts: dict[str, int], expected: str
+) -> None:
+    """Put the build into the state of being updated; the ledger of the build before goes.
+
+    Args:
+        tx: the transaction.
+        state: of the build before.
+        delta: the update.
+        counts: nodes per label once it is complete.
+        expected: JSON of every count that is checked in the end.
+    """
+    tx.run("MATCH (b:Batch) WHERE b.id <> $id DELETE b", id=BUILD_ID).consume()
+    labels = {**state.labels, **{n.added.label: n.added.properties for n in delta.nodes}}
+    patterns = {**state.patterns}
+    patterns |= {(e.added.source, e.added.type, e.added.target): dict(e.added.properties) for e in delta.edges}
+    schema = {
+        "batch_rows": BATCH_ROWS,
+        "labels": {label: _names(properties) for label, properties in labels.items()},
+        "patterns": [[*key, _names(properties)] for key, properties in patterns.items()],
+        "counts": counts,
+    }
+    tx.run(
+        "MATCH (b:Batch {id: $id}) SET b.build = $build, b.state = $state, b.counter = $counter, b.schema = $schema, "
+        "b.expected = $expected",
+        id=BUILD_ID,
+        build=delta.fingerprint,
+        state=UPDATING,
+        counter=uuid.uuid4().hex,
+        schema=json.dumps(schema),
+        expected=expected,
+    ).consume()
+
+
+def expected_counts(tx: neo4j.ManagedTransaction) -> dict[str, int]:
+    """Pattern -> count that an update must come to."""
+    record = tx.run("MATCH (b:Batch {id: $id}) RETURN b.expected AS expected", id=BUILD_ID).single(strict=True)
+    counts: dict[str, int] = json.loads(record["expected"])
+    return counts
+
+
 def set_state(tx: neo4j.ManagedTransaction, state: str) -> None:
     """Put the build into another state; its counter moves."""
     tx.run(
@@ -108,7 +153,7 @@ def write(tx: neo4j.ManagedTransaction, build: str, batch: Batch) -> None:
     ).consume()
     counters = tx.run(batch.statement, batch.parameters).consume().counters
     created = counters.relationships_created or counters.nodes_created
-    if created != batch.rows:
+    if batch.creates and created != batch.rows:
         what = f"{batch.rows - created:,} of {batch.rows:,} rows did not find both of their ends"
         raise GraphError(what, batch.id, "something else changes this database; build again when it has ended")
 

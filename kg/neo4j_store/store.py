@@ -11,6 +11,7 @@ import pyarrow as pa
 from neo4j.exceptions import ClientError, Neo4jError
 
 from ingest.progress import Progress
+from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.neo4j_store import ledger, read
 from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, open_driver
@@ -18,6 +19,7 @@ from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
 from kg.neo4j_store.load import Loading
+from kg.neo4j_store.update import Updating
 from kg.neo4j_store.values import parameter, plain
 from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
@@ -55,6 +57,20 @@ class Neo4jStore:
         """
         with self._errors():
             return Loading(self._driver, self._credentials.database, self.url).run(graph, progress)
+
+    def update(self, delta: GraphDelta, progress: Progress) -> bool:
+        """Make of the graph `delta.base` the graph `delta.fingerprint`; one that was killed is gone on with.
+
+        Raises:
+            GraphError: the database holds another graph, other counts in the end, or the server fails.
+        """
+        with self._errors():
+            return Updating(self._driver, self._credentials.database, self.url).run(delta, progress)
+
+    def base_of_update(self) -> str | None:
+        """Fingerprint of the graph that an update can begin from, or of the one that it has begun to make."""
+        state = self._state()
+        return state.build if state and state.state in {"complete", ledger.UPDATING} else None
 
     def built(self) -> str | None:
         """Fingerprint of the graph that was loaded completely, None without one."""

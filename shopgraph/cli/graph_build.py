@@ -14,6 +14,7 @@ from shopgraph.cli import console
 from shopgraph.cli.options import DEFAULT_WORKSPACE, JsonOption, StoreOption, VerboseOption, WorkspaceOption
 from shopgraph.settings import load_settings
 from shopgraph.stations import BuildResult, build
+from shopgraph.updating import update as add
 from shopgraph.workspace import Workspace
 
 
@@ -28,6 +29,10 @@ def command(
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", help="Events more than a day after this are quarantined; default now.")
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="SOURCE holds new, changed and removed rows only: add them to the graph."),
+    ] = False,
     fail_on: Annotated[
         bool,
         typer.Option("--fail-on", help="Exit with 1, graph and tables untouched, where [ingest.quality] is broken."),
@@ -37,15 +42,18 @@ def command(
     store: StoreOption = None,
     verbose: VerboseOption = False,  # noqa: ARG001 - read by the option's callback
 ) -> None:
-    """Clean a shop's tables and build the knowledge graph of them.
+    """Clean a shop's tables and build the knowledge graph of them, or add a delivery to it.
 
     Example: shopgraph graph-build ./my-shop --workspace ./work
+
+    Then, every day: shopgraph graph-build ./deliveries/2024-06-01 --update --workspace ./work
     """
     place = Workspace(workspace)
     with place.writing():
         settings = load_settings(place)
         try:
-            result = build(
+            run = add if update else build
+            result = run(
                 place, source, store, settings, console.progress(), mapping=mapping, as_of=as_of, fail_on=fail_on
             )
         except BrokenThresholdsError as error:
@@ -77,6 +85,7 @@ def as_json(result: BuildResult) -> dict[str, Any]:
         "fingerprint": result.fingerprint,
         "seconds": result.seconds,
         "counts": result.counts,
+        "changes": result.changes,
         "quality": result.quality.to_dict(),
     }
 
@@ -91,6 +100,9 @@ def show(result: BuildResult, workspace: Workspace) -> None:
     console.out.print(console.table("Input rows", ("table", *numbers, "by rule"), rows, right=numbers))
     for remark in result.quality.linkage.remarks() if result.quality.linkage else ():
         console.say(remark)
+    if result.changes:
+        changed = [(what, f"{n:,}") for what, n in result.changes.items()]
+        console.out.print(console.table("Changes of the graph", ("what", "rows"), changed, right=("rows",)))
     filled = [(name, f"{count:,}") for name, count in result.counts.items() if count]
     console.out.print()
     console.out.print(console.table(f"Graph in {result.store}", ("label or type", "count"), filled, right=("count",)))

@@ -55,6 +55,7 @@ CASES: dict[str, Case] = {
     "ragged_row": Case("products", "product_id,title\n", "p1,Tea,more\n", 'p1,"Tea,more"\n'),
     "missing_key": Case("products", "product_id,title\n", "n/a,Tea\n", "n/a!,Tea\n"),
     "unknown_event": Case("events", EVENT, "u1,p1,purchased,,,\n", "u1,p1,PURCHASE,,,\n"),
+    "unknown_table": Case("removals", "table,id\n", "triples,t1\n", "Users,u1\n"),
     "dangling_product": Case("events", EVENT, "u1,P1,view,,,\n", "u1,p1,view,,,\n", others=SHOP),
     "unreadable_time": Case("events", EVENT, "u1,p1,view,2024-13-01,,\n", "u1,p1,view,20240501,,\n"),
     "time_too_early": Case("events", EVENT, "u1,p1,view,1989-12-31T23:59:59Z,,\n", "u1,p1,view,1990-01-01,,\n"),

@@ -75,7 +75,7 @@ def write_shop(folder: Path) -> None:
         "campaigns.csv": f"campaign_id,user_id,email\nc1,{USER},{CANARY}20\n,{USER},{CANARY}21\n",
         "coupons.csv": "coupon_id,product_id,campaign_id\nk1,p01,c1\n",
         "redemptions.csv": f"user_id,coupon_id,mobile\n{USER},k1,{CANARY}22\n{USER},,{CANARY}23\n",
-        "removals.csv": f"table,id\nusers,{USER}\nusers,{USER},3\n",
+        "removals.csv": f"table,id,time\nusers,{USER},1991-01-01\nusers,{USER},1991-01-01,3\n",
         "triples.csv": f"head,relation,tail,head_type,tail_type\n{USER},likes,p01,user,\np02,liked by,{USER},,user\n"
         f"{USER},knows,{USER},user,user\n{USER},,p01,user,\n",
     }
