@@ -99,6 +99,8 @@ class QualityReport:
         refused: whether it was refused because of them, so that the tables of the build before still stand.
         reused: whether the tables of an earlier build were still current.
         linkage: what became of the accounts; None without an accounts table.
+        to_repeat: table -> rows of earlier deliveries that were set aside since their product was unknown, which this
+            delivery brings.
     """
 
     source: str
@@ -114,6 +116,7 @@ class QualityReport:
     refused: bool = False
     reused: bool = False
     linkage: LinkReport | None = None
+    to_repeat: dict[str, int] = field(default_factory=dict)
 
     @property
     def tables_given(self) -> frozenset[str]:

@@ -169,17 +169,40 @@ def _add(
         with progress.station("complete tables", None, "") as station:
             run.complete(station)
             run.write_changes(scratch / CHANGES)
+            to_repeat = _rows_to_repeat(connection, standing.folder, run.target)
             _keep_quarantine(connection, standing.folder, run.target)
         read = unchanged(source, states)
         delivery = fingerprint(read, described(source, settings))
         report = QualityReport(
-            source.name, as_of.isoformat(), delivery, run.quality, run.case_variants, list(source.ignored)
+            source.name,
+            as_of.isoformat(),
+            delivery,
+            run.quality,
+            run.case_variants,
+            list(source.ignored),
+            to_repeat=to_repeat,
         )
         report.check()
     finally:
         connection.close()
     _write_manifest(run.target, manifest, delivery, report)
     return report
+
+
+def _rows_to_repeat(connection: duckdb.DuckDBPyConnection, before: Path, after: Path) -> dict[str, int]:
+    """Table -> rows set aside before for a product that is known only now."""
+    products = [folder / "products.parquet" for folder in (before, after)]
+    if not all(path.is_file() for path in products):
+        return {}
+    old, new = (f"(SELECT product_id FROM read_parquet({literal(str(path))}))" for path in products)
+    counts = {}
+    for file in sorted((before / "quarantine").glob("*.parquet")):
+        found = connection.execute(
+            f"SELECT count(*) FROM read_parquet({literal(str(file))}) WHERE rule = 'dangling_product' "
+            f"AND value IN {new} AND value NOT IN {old}"
+        ).fetchone()
+        counts[file.stem] = int(found[0]) if found else 0
+    return {name: n for name, n in counts.items() if n}
 
 
 def _keep_quarantine(connection: duckdb.DuckDBPyConnection, before: Path, target: Path) -> None:

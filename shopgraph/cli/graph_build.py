@@ -49,6 +49,8 @@ def command(
     Then, every day: shopgraph graph-build ./deliveries/2024-06-01 --update --workspace ./work
     """
     place = Workspace(workspace)
+    if update:
+        place.require()
     with place.writing():
         settings = load_settings(place)
         try:
@@ -106,6 +108,10 @@ def show(result: BuildResult, workspace: Workspace) -> None:
     filled = [(name, f"{count:,}") for name, count in result.counts.items() if count]
     console.out.print()
     console.out.print(console.table(f"Graph in {result.store}", ("label or type", "count"), filled, right=("count",)))
+    for name, n in result.quality.to_repeat.items():
+        console.say(
+            f"warning: {n:,} rows of {name} were set aside earlier for products that came now: deliver them again"
+        )
     for broken in result.quality.broken:
         console.say(f"warning: {broken.line}")
     console.say(f"\nEvery input row is accounted for in {workspace.reports / 'quality.html'}")

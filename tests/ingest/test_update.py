@@ -166,6 +166,17 @@ def test_quarantined_rows_are_kept(tmp_path: Path) -> None:
     assert [(r["rule"], r["value"]) for r in rows] == [("unknown_event", "x"), ("unknown_event", "y")]
 
 
+def test_rows_whose_product_comes_late_are_told_of(tmp_path: Path) -> None:
+    late = {"events.csv": EVENTS + "e20,u1,p4,view,2024-01-01,,,\ne21,u1,p8,view,2024-01-01,,,\n"}
+    in_steps(tmp_path, [SHOP[0], late], IngestSettings())
+    report = add(tmp_path / "steps", write(tmp_path / "more", SHOP[1]), IngestSettings())
+    assert report is not None
+    assert report.to_repeat == {"events": 1}  # e20, since p4 is known now
+    again = add(tmp_path / "steps", write(tmp_path / "again", late), IngestSettings())
+    assert again is not None
+    assert (again.tables["events"].loaded, again.to_repeat) == (1, {})
+
+
 def test_pseudonyms_join_those_that_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPGRAPH_PSEUDONYM_KEY", "a key that is long enough for the test")
     tables = same(tmp_path, SHOP, IngestSettings(privacy=PrivacySettings(pseudonymise="ids")))
