@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -24,7 +23,7 @@ from shopgraph.errors import AppError
 class QueryCommand(TyperCommand):
     """The command whose `--help` after the name of a query is about that query."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Show the query's own help, else go on as ever."""
         named = [word for word in args if word in query_names()]
         if "--help" in args and named:

@@ -119,6 +119,8 @@ def both(
 
 def _assignments(query: Any) -> list[list[str]]:
     """Some ways to call the query, with every row in the answer."""
+    if query.name == "price_band_penetration":
+        return [["segment=champions"], ["segment=hibernating"]]
     texts = {
         p.name: [str(FAR)] if p.name == "k" else ["1", "2"] if p.name.startswith(LEAST) else VALUES[p.name]
         for p in query.parameters
@@ -141,8 +143,6 @@ SPARSE = {"price_band_penetration", "segments", "due_for_repurchase"}
 def test_both_stores_give_the_same_answer(both: tuple[Store, Store], query: Any) -> None:
     seen = 0
     for assignments in _assignments(query):
-        if query.name == "price_band_penetration":
-            assignments = ["segment=champions"]
         mine, theirs = (run_query(store, query.name, assignments) for store in both)
         assert mine.columns == theirs.columns
         assert _bag(mine.rows) == _bag(theirs.rows), assignments

@@ -277,10 +277,7 @@ def test_a_graph_without_a_property_is_named(tmp_path: Path) -> None:
 
 
 def test_unknown_query_names_its_neighbours() -> None:
-    with pytest.raises(
-        GraphError,
-        match=r"no query 'category' .*did you mean category_affinity, category_brands, category_penetration, category_revenue",
-    ):
+    with pytest.raises(GraphError, match=r"no query 'category' .*did you mean category_affinity, category_brands"):
         load_query("category")
     with pytest.raises(GraphError, match="see shopgraph query --list"):
         load_query("zzz")
