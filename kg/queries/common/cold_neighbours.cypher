@@ -10,12 +10,11 @@
 // column score: how similar
 // column buyers: users who bought the similar product
 // reads: SIMILAR, PURCHASED, Product.title
-MATCH (p:Product)-[s:SIMILAR]->(n:Product)
-WHERE p.recommendable AND NOT EXISTS { MATCH (p)<-[:PURCHASED]-(:User) }
-WITH p, s.score AS score, n
-MATCH (n)<-[:PURCHASED]-(u:User)
-WITH p, score, n, count(DISTINCT u.id) AS buyers
+MATCH (n:Product)<-[:PURCHASED]-(u:User)
+WITH n, count(DISTINCT u.id) AS buyers
 WHERE buyers >= $min_buyers
-RETURN p.id AS product, p.title AS title, n.id AS neighbour, n.title AS neighbour_title, score, buyers
+MATCH (p:Product)-[s:SIMILAR]->(n)
+WHERE p.recommendable AND NOT EXISTS { MATCH (p)<-[:PURCHASED]-(:User) }
+RETURN p.id AS product, p.title AS title, n.id AS neighbour, n.title AS neighbour_title, s.score AS score, buyers
 ORDER BY score DESC, buyers DESC, product, neighbour
 LIMIT $k
