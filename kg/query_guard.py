@@ -2,8 +2,9 @@
 
 Neither store's read-only mode is a sandbox (Neo4j still runs LOAD CSV, SHOW and dbms procedures; a read-only Ladybug
 still runs COPY TO, EXPORT DATABASE and LOAD FROM), so the text itself is checked before it is run, against a list of
-what is allowed. Expressions are left to the store: the guard tells clauses from names by what stands before a word.
-A word after a complete expression must be a keyword that reads; a name can stand only where an expression may begin.
+what is allowed. The guard tells clauses from names by what stands before a word: a word after a complete expression
+must be a keyword that reads; a name can stand only where an expression may begin. What a store evaluates without
+looking at the clock or at its memory is refused too; `kg.query_costs` has those rules.
 
 What runs is the text that `check_query` returns: without comments, on whose end the stores' lexers disagree.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from kg.cypher_tokens import Kind, Token, tokenize
 from kg.errors import GraphError
+from kg.query_costs import check_costs
 
 STARTERS = frozenset({"MATCH", "OPTIONAL", "WITH", "UNWIND", "RETURN", "CALL"})
 _PLANS = frozenset({"EXPLAIN", "PROFILE"})
@@ -67,6 +69,24 @@ FUNCTION_SPACES = frozenset({"date", "datetime", "duration", "localdatetime", "l
 """First parts of function names with dots that may be called; plugins' (apoc) may read files and the network."""
 
 
+_AGGREGATES = "avg collect count max min percentilecont percentiledisc stdev stdevp sum"
+_NUMBERS = """abs acos asin atan atan2 ceil ceiling cos cot degrees e exp floor haversin isnan ln log log10 log2 pi pow
+radians rand round sign sin sqrt tan"""
+_TEXTS = """btrim char_length character_length concat contains ends_with left levenshtein lower ltrim normalize
+reverse right rtrim split starts_with string_split substring tolower tostring tostringornull
+toupper trim upper"""
+_VALUES = """cast coalesce elementid greatest id ifnull isempty keys label labels least length nodes nullif offset
+properties relationships rels size startnode endnode struct_extract toboolean tobooleanornull tofloat tofloatornull
+tointeger tointegerornull type typeof valuetype"""
+_LISTS = """all any exists head last len list_contains list_distinct list_extract list_len list_sort list_unique none
+range reduce single tail toboolean tobooleanlist tofloatlist tointegerlist tostringlist"""
+_TIMES = """date date_part date_trunc datepart datetime datetrunc dayname duration epoch_ms last_day localdatetime
+localtime monthname time timestamp to_days to_hours to_minutes to_seconds to_timestamp"""
+_PLACES = "allshortestpaths distance point shortestpath"
+FUNCTIONS = frozenset(f"{_AGGREGATES} {_NUMBERS} {_TEXTS} {_VALUES} {_LISTS} {_TIMES} {_PLACES}".split())
+"""Functions without a dot that may be called, in lower case; what makes long values of short ones is not among them."""
+
+
 def check_query(cypher: str) -> str:
     """The statement to run: `cypher` without comments and a last semicolon.
 
@@ -79,6 +99,7 @@ def check_query(cypher: str) -> str:
     if not tokens:
         raise _refusal("the query is empty", "write a statement, for example MATCH (p:Product) RETURN count(p)")
     _Checker(tokens).run()
+    check_costs(tokens)
     return "".join(token.before + token.text for token in tokens).strip()
 
 
@@ -199,11 +220,17 @@ class _Checker:
             raise _refusal(f"the procedure {name!r} is not allowed", remedy)
 
     def _function(self, at: int) -> None:
-        """Refuse functions of plugins: a name with dots before a bracket, unless its first part is known."""
+        """Refuse a word before a bracket unless it is a keyword, or a function of the list."""
         start = at
         while start >= 2 and self.tokens[start - 1].text == ".":
             start -= 2
+        before = self.tokens[start - 1].text.upper() if start else ""
         name, _ = self._dotted(start)
-        called = start > 0 and self.tokens[start - 1].text.upper() == "CALL"
-        if "." in name and not called and name.split(".")[0] not in FUNCTION_SPACES:
+        if before in ("CALL", ":", "|", "&", "!"):  # a procedure, which `_call` checks, or a label
+            return
+        if "." in name and name.split(".")[0] not in FUNCTION_SPACES:
             raise _refusal(f"the function {name!r} is not allowed", "use functions without a dot or of date and time")
+        keyword = self.tokens[at].kind is Kind.WORD and name.upper() in _FOLLOW | _PREFIXES | {"BY", "DISTINCT"}
+        if "." not in name and not keyword and name not in FUNCTIONS:
+            remedy = "use functions that both Neo4j and openCypher know, or a query of the library"
+            raise _refusal(f"the function {name!r} is not allowed", remedy)

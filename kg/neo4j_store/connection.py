@@ -11,6 +11,8 @@ from neo4j.exceptions import AuthError, ConfigurationError, DriverError, Forbidd
 
 from kg.errors import GraphError
 from kg.neo4j_store.credentials import Credentials
+from kg.neo4j_store.rights import missing_right
+from kg.neo4j_store.tls import tls_fault
 
 NEO4J_ERRORS = (Neo4jError, DriverError, OSError)
 """What the driver raises when the server or the way to it fails."""
@@ -105,9 +107,11 @@ def explain(error: BaseException, url: str, credentials: Credentials) -> GraphEr
     elif code.endswith("DatabaseNotFound"):
         what, remedy = f"there is no database {credentials.database!r}", "set NEO4J_DATABASE to one that exists"
     elif code.startswith("Neo.ClientError.Security"):
-        what, remedy = f"the account may not do this: {_line(error)}", "ask for the right, or use another account"
+        refused = f"the account may not do this: {_line(error)}", "ask for the right, or use another account"
+        what, remedy = missing_right(_line(error), credentials.username, credentials.database) or refused
     elif isinstance(error, ServiceUnavailable | OSError):
-        what, remedy = "no Neo4j server answers", "run shopgraph neo4j start, or check address and network"
+        down = "no Neo4j server answers", "run shopgraph neo4j start, or check address and network"
+        what, remedy = tls_fault(url) or down
     elif isinstance(error, ConfigurationError):
         what, remedy = f"unsupported Neo4j URL: {_line(error)}", "write it as neo4j://HOST:7687"
     elif isinstance(error, DriverError):

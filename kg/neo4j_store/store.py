@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,10 +20,14 @@ from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
 from kg.neo4j_store.load import Loading
+from kg.neo4j_store.patience import call_within
 from kg.neo4j_store.update import Updating
 from kg.neo4j_store.values import parameter, plain
 from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
+
+_GRACE_SECONDS = 10.0
+"""How long after the time limit the server may take to end a query; it looks at the clock every two seconds."""
 
 
 class Neo4jStore:
@@ -44,8 +49,9 @@ class Neo4jStore:
         except GraphError:
             self._driver.close()
             raise
+        # where the account may not know the edition something forbids it, which Community cannot
         self.capabilities = Capabilities(
-            vector_index=True, full_text=True, server_transactions=True, roles=edition not in {"", "community"}
+            vector_index=True, full_text=True, server_transactions=True, roles=edition != "community"
         )
 
     def load(self, graph: GraphFiles, progress: Progress) -> bool:
@@ -125,22 +131,40 @@ class Neo4jStore:
         """
         values = {name: parameter(value) for name, value in parameters.items()}
         try:
-            with (
-                self._session() as session,
-                session.begin_transaction(timeout=timeout_s) as transaction,
-            ):
-                result = transaction.run(cypher, values)
-                columns = list(result.keys())
-                records = result.fetch(max_rows + 1)
-                transaction.rollback()
+            return call_within(
+                timeout_s + _GRACE_SECONDS,
+                lambda driver: self._fetch(driver, cypher, values, timeout_s, max_rows),
+                self._driver,
+            )
+        except TimeoutError:
+            self._renew()
+            what = f"the query took longer than {timeout_s:g} s, and the server is still busy with it"
+            raise GraphError(what, "query", "write it another way: the time limit stops no single expression") from None
         except ClientError as error:
             raise self._query_error(error, timeout_s) from error
         except NEO4J_ERRORS as error:
             if isinstance(error, Neo4jError) and "Terminated" in (error.code or ""):
                 raise self._query_error(error, timeout_s) from error
             raise explain(error, self.url, self._credentials) from error
+
+    def _fetch(
+        self, driver: neo4j.Driver, cypher: str, values: dict[str, Any], timeout_s: float, max_rows: int
+    ) -> Rows:
+        with (
+            self._session(driver) as session,
+            session.begin_transaction(timeout=timeout_s) as transaction,
+        ):
+            result = transaction.run(cypher, values)
+            columns = list(result.keys())
+            records = result.fetch(max_rows + 1)
+            transaction.rollback()
         rows = [[plain(value) for value in record.values()] for record in records[:max_rows]]
         return Rows(columns, rows, truncated=len(records) > max_rows)
+
+    def _renew(self) -> None:
+        """Leave a connection that waits for an answer behind; closing it would wait too."""
+        old, self._driver = self._driver, open_driver(self.url, self._credentials)
+        threading.Thread(target=old.close, daemon=True).start()
 
     def close(self) -> None:
         """Close the connections."""
@@ -152,8 +176,8 @@ class Neo4jStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _session(self) -> neo4j.Session:
-        return self._driver.session(
+    def _session(self, driver: neo4j.Driver | None = None) -> neo4j.Session:
+        return (driver or self._driver).session(
             database=self._credentials.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=read.FETCH_ROWS
         )
 

@@ -22,6 +22,7 @@ from shopgraph.cli.evaluate import command as evaluate
 from shopgraph.cli.explain import command as explain
 from shopgraph.cli.graph_build import command as graph_build
 from shopgraph.cli.leak_check import command as leak_check
+from shopgraph.cli.query import QueryCommand
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.similar import command as similar
@@ -55,7 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=QueryCommand if command is query else None)(command)
 app.add_typer(neo4j.app, name="neo4j")
 
 _EXTRAS = {

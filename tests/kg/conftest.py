@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,72 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class WrittenBack:
+    """What a training run writes into the graph: maps of properties.
+
+    Attributes:
+        runs: of Run nodes.
+        recommended: of RECOMMENDED, with `user` and `product`.
+        similar: of SIMILAR, with `product` and `other`.
+    """
+
+    runs: Rows = ()
+    recommended: Rows = ()
+    similar: Rows = ()
+
+
+WriteBack = Callable[[str, WrittenBack], None]
+_RUN = ("id", "current", "created", "model", "version", "config", "metrics", "cutoff")
+_RECOMMENDED = ("run", "rank", "score", "reason_kind", "reason", "evidence")
+_SIMILAR = ("run", "rank", "score")
+
+
+def _written(written: WrittenBack) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def maps(names: Sequence[str]) -> str:
+        return ", ".join(f"{name}: ${name}" for name in names)
+
+    pair = "MATCH (a:{} {{id: ${}}}), (b:Product {{id: ${}}}) CREATE (a)-[:{} {{{}}}]->(b)"
+    for row in written.runs:
+        yield f"CREATE (:Run {{{maps(_RUN)}}})", row
+    for row in written.recommended:
+        yield pair.format("User", "user", "product", "RECOMMENDED", maps(_RECOMMENDED)), row
+    for row in written.similar:
+        yield pair.format("Product", "product", "other", "SIMILAR", maps(_SIMILAR)), row
+
+
+def _into_ladybug(path: str, written: WrittenBack) -> None:
+    import ladybug
+
+    with ladybug.Database(path, max_db_size=1 << 32) as database, ladybug.Connection(database) as connection:
+        connection.execute("ALTER TABLE RECOMMENDED DROP evidence")
+        connection.execute("ALTER TABLE RECOMMENDED ADD evidence STRING[]")
+        for cypher, row in _written(written):
+            connection.execute(cypher, dict(row))
+
+
+@pytest.fixture(scope="session")
+def into_ladybug() -> WriteBack:
+    """`into_ladybug(path, written)`; no store may have the file open."""
+    return _into_ladybug
+
+
+@pytest.fixture(scope="session")
+def into_neo4j(neo4j_server: Any) -> WriteBack:
+    """`into_neo4j(url, written)`, with the credentials of the tests' server."""
+
+    def write(url: str, written: WrittenBack) -> None:
+        from neo4j import GraphDatabase
+
+        with GraphDatabase.driver(url, auth=(neo4j_server.username, neo4j_server.password)) as driver:
+            for cypher, row in _written(written):
+                driver.execute_query(cypher, dict(row))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def written_back() -> type[WrittenBack]:
+    return WrittenBack

@@ -1,4 +1,9 @@
 // title: Baskets and their value by day of the week
+// topic: baskets
+// column weekday: Monday to Sunday, in UTC
+// column baskets: baskets of that day of the week
+// column lines: mean number of lines
+// column value: mean value
 // reads: CONTAINS, Order.day
 MATCH (o:`Order`)-[c:CONTAINS]->(:Product)
 WITH o, count(c) AS lines, sum(coalesce(c.price, 0.0) * coalesce(c.quantity, 1)) AS value

@@ -1,6 +1,12 @@
 // title: Best sellers of a month
+// topic: sales
 // param month: integer = 201711 — the month, yyyymm
 // param k: integer = 10 — how many products
+// column product: the product's id
+// column title: its title
+// column units: pieces sold
+// column buyers: different users who bought it
+// column revenue: price times pieces
 // reads: PURCHASED, Product.title
 MATCH (u:User)-[r:PURCHASED {month: $month}]->(p:Product)
 WHERE p.recommendable

@@ -1,4 +1,11 @@
 // title: Coupon redemption by campaign
+// topic: campaigns and coupons
+// column campaign: the campaign's id
+// column coupons: coupons of the campaign
+// column targeted: users it was sent to
+// column redeemers: users who redeemed a coupon of it, targeted or not
+// column redemptions: redeemed coupons
+// column rate: redeemers per targeted user
 // reads: TARGETED_BY, REDEEMED.campaign_id, Campaign
 MATCH (c:Campaign)
 OPTIONAL MATCH (u:User)-[:TARGETED_BY]->(c)

@@ -1,6 +1,12 @@
 // title: Brands of a category with their share of its revenue
+// topic: brands and categories
 // param category: string = GROCERY > SOFT DRINKS — the category's full path
 // param k: integer = 10 — how many brands
+// column brand: the brand's name
+// column products: bought products of the brand in the category
+// column units: pieces sold
+// column revenue: price times pieces
+// column share: of the revenue of all brands in the category
 // reads: PURCHASED, IN_CATEGORY, CHILD_OF, MADE_BY, Brand.name
 MATCH (p:Product)-[:IN_CATEGORY]->(:Category)-[:CHILD_OF*0..10]->(:Category {id: $category})
 WITH DISTINCT p

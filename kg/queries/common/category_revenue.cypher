@@ -1,6 +1,12 @@
 // title: Revenue, units and buyers per category of one level
+// topic: sales
 // param level: integer = 1 — level of the category tree, 1 is the top
 // param k: integer = 20 — how many categories
+// column category: the category's full path
+// column products: bought products in it or below it
+// column purchases: purchase lines
+// column units: pieces sold
+// column revenue: price times pieces
 // reads: PURCHASED, IN_CATEGORY, CHILD_OF, Category.level
 MATCH (p:Product)<-[r:PURCHASED]-(:User)
 WITH p, sum(coalesce(r.price, 0.0) * coalesce(r.quantity, 1)) AS revenue,

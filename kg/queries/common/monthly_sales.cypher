@@ -1,4 +1,10 @@
 // title: Sales by month: users, orders, units, revenue
+// topic: sales
+// column month: yyyymm
+// column users: different buyers
+// column orders: different orders
+// column units: pieces sold
+// column revenue: price times pieces
 // reads: PURCHASED
 MATCH (u:User)-[r:PURCHASED]->(:Product)
 WITH r.month AS month, count(DISTINCT u.id) AS users, count(DISTINCT r.order_id) AS orders,

@@ -1,6 +1,12 @@
-// title: Products first bought in a month, by their buyers in it
+// title: Products first bought in a month, by their buyers since
+// topic: products
 // param month: integer = 201711 — the month, yyyymm
 // param k: integer = 20 — how many products
+// column product: the product's id
+// column title: its title
+// column buyers: different users who have bought it up to today
+// column purchases: purchase lines up to today
+// column last_month: the last month in which it was bought, yyyymm
 // reads: PURCHASED, Product.title
 MATCH (u:User)-[r:PURCHASED]->(p:Product)
 WHERE p.recommendable

@@ -1,6 +1,11 @@
 // title: What surrounds a product: brand, categories, variants, coupons, baskets
+// topic: products
 // param product: string — the product's id
 // param k: integer = 5 — how many variants, coupons and products of the same baskets
+// column relation: how it is tied to the product
+// column id: of the brand, category, variant, coupon or product
+// column name: its name or title
+// column weight: level of a category, products of a coupon, common baskets, else 1
 // reads: MADE_BY, IN_CATEGORY, CHILD_OF, VARIANT_OF, APPLIES_TO, CONTAINS
 MATCH (:Product {id: $product})-[:MADE_BY]->(b:Brand)
 RETURN 'brand' AS relation, b.id AS id, b.name AS name, 1 AS weight

@@ -1,5 +1,12 @@
 // title: A user's published recommendations with their reasons
+// topic: recommendations
 // param user: string — the user's id
+// column rank: place in the list, from 1
+// column product: the product's id
+// column title: its title
+// column brand: its brand's name
+// column score: what the model gave it
+// column reason: why, in a sentence
 // reads: RECOMMENDED, Product.title
 MATCH (:User {id: $user})-[r:RECOMMENDED]->(p:Product)
 OPTIONAL MATCH (p)-[:MADE_BY]->(b:Brand)

@@ -1,4 +1,10 @@
 // title: Segments of users with their size and revenue
+// topic: users
+// column segment: the segment of the label enrichment
+// column users: users of it
+// column orders: their orders
+// column revenue: what they spent
+// column share: of all users' revenue
 // reads: User.label_segment, User.label_spent, User.label_orders
 MATCH (u:User)
 WHERE u.label_segment IS NOT NULL

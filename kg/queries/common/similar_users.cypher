@@ -1,6 +1,11 @@
 // title: Users whose baskets are most like those of a user (Jaccard over products)
+// topic: users
 // param user: string — the user's id
 // param k: integer = 10 — how many users
+// column user: the other user's id
+// column shared: products that both have bought
+// column products: products that the other has bought
+// column jaccard: shared per product that either has bought
 // reads: PURCHASED
 MATCH (u:User {id: $user})-[:PURCHASED]->(p:Product)
 WITH u, collect(DISTINCT p) AS mine

@@ -1,6 +1,12 @@
 // title: A shortest way between two products over brands, categories, coupons and variants
+// topic: products
 // param product: string — id of the first product
 // param other: string — id of the second product
+// column step: 0 at the first product
+// column over: the relationship from the step before
+// column kind: label of the node
+// column id: of the node
+// column name: its title or name
 // reads: MADE_BY, IN_CATEGORY, CHILD_OF, VARIANT_OF, APPLIES_TO
 MATCH p = shortestPath(
   (:Product {id: $product})-[:MADE_BY|IN_CATEGORY|CHILD_OF|VARIANT_OF|APPLIES_TO*..12]-(:Product {id: $other}))
