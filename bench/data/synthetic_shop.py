@@ -3,12 +3,12 @@
     python -m bench.data.synthetic_shop OUT [--scale 10] [--seed 0]
 
 What has the distribution of the real data: lines per user, lines per product (never bought ones among them), lines per
-basket, how often a user takes the same product, products per brand and per category, the time and store of a basket,
-and quantity, price and discounts of a line. What has not: who takes what (products meet users at random), and seasons of
-a product. There are no campaigns and coupons. The same seed gives the same files.
+basket, how often a user takes the same product, products per brand and per category, time and store of a basket, and
+quantity, price and discounts of a line. What has not: who takes what (products meet users at random), and the seasons
+of a product. There are no campaigns and coupons. The same seed gives the same files.
 
 Distributions are carried over by their quantiles, drawn in layers: of n draws each n-th part of the real values gets
-one. A product stands in a basket once, as in the real data; the lines that would break this (under 2 %) are left out.
+one. A product stands in a basket once, as in the real data; the lines that would break this (under 1 %) are left out.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _baskets(per_user: Ints, per_basket: Ints, rng: np.random.Generator) -> tupl
 
 
 def product_table(real: Shape, scale: float, rng: np.random.Generator) -> pa.Table:
-    """Products with brands and categories of the real sizes; each whole multiple has brands and categories of its own."""
+    """Products with brands and categories of the real sizes; each multiple of the shop has its own."""
     n = round(len(real.products) * scale)
     per_brand, paths = real.products["brand"].value_counts(), real.products["path"].value_counts()
     brand = _grouped(per_brand.to_numpy(np.int64), n, rng)

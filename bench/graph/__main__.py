@@ -2,10 +2,10 @@
 
     python -m bench.graph [--shops complete-journey,1,10] [--stores embedded,neo4j] [--repeats 3] [--only TASK,…]
 
-A number names a made-up shop of the shape of Complete Journey (`bench/data/synthetic_shop.py`) with so many times as many
-users, products and events; growth is the cost of a relationship in the greatest of them over that in the smallest. The
-tasks of a round follow one another, each round beginning with another one; each runs in a process of its own, on an
-empty database (a new Neo4j server for every load). Tables and graph files are kept in `.cache/bench/graph`.
+A number names a made-up shop of the shape of Complete Journey (`bench/data/synthetic_shop.py`) with so many times as
+many users, products and events; growth is the cost of a relationship in the greatest of them over that in the smallest.
+The tasks of a round follow one another, each round beginning with another one; each runs in a process of its own, on
+an empty database (a new Neo4j server for every load). Tables and graph files are kept in `.cache/bench/graph`.
 """
 
 from __future__ import annotations

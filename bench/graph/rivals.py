@@ -17,7 +17,7 @@ from ingest.names import identifier, literal
 from ingest.progress import SilentProgress
 from kg.ladybug_store.types import LADYBUG_TYPE
 from kg.neo4j_store.java import find_java, server_jars
-from kg.schema import Type
+from kg.schema import DERIVED, EVENT_TYPES, WRITTEN_BACK, Type
 from kg.snapshot_read import EVENT_COLUMNS
 from kg.stores import EdgeFile, GraphFiles, NodeFile
 
@@ -112,9 +112,10 @@ def row_by_row(graph: GraphFiles, url: str) -> int:
     found = 0
     with driver_of(url) as driver, driver.session() as session:
         for edge in graph.edges:
-            names = [
-                n for n in edge.properties if edge.source != "User" or edge.target != "Product" or n in EVENT_COLUMNS
-            ]
+            if edge.type in WRITTEN_BACK | DERIVED:
+                continue
+            event = edge.type in EVENT_TYPES.values()
+            names = [name for name in edge.properties if not event or name in EVENT_COLUMNS]
             picked = "".join(f", r.`{name}` AS `{name}`" for name in names)
             query = (
                 f"MATCH (a:{edge.source})-[r:{edge.type}]->(b:{edge.target}) "
