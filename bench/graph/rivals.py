@@ -30,7 +30,8 @@ _CSV_TYPE = {Type.STRING: "string", Type.FLOAT: "double", Type.INTEGER: "long", 
 
 def driver_of(url: str) -> neo4j.Driver:
     """A driver as a script opens it."""
-    return neo4j.GraphDatabase.driver(url, auth=(os.environ["NEO4J_USERNAME"], os.environ["NEO4J_PASSWORD"]))
+    login = (os.environ["NEO4J_USERNAME"], os.environ["NEO4J_PASSWORD"])
+    return neo4j.GraphDatabase.driver(url, auth=login, notifications_min_severity="OFF")
 
 
 def filled(file: NodeFile | EdgeFile) -> dict[str, Type]:
@@ -112,10 +113,10 @@ def row_by_row(graph: GraphFiles, url: str) -> int:
     found = 0
     with driver_of(url) as driver, driver.session() as session:
         for edge in graph.edges:
-            if edge.type in WRITTEN_BACK | DERIVED:
+            if edge.type in WRITTEN_BACK | DERIVED or not edge.rows:
                 continue
             event = edge.type in EVENT_TYPES.values()
-            names = [name for name in edge.properties if not event or name in EVENT_COLUMNS]
+            names = [name for name in filled(edge) if not event or name in EVENT_COLUMNS]
             picked = "".join(f", r.`{name}` AS `{name}`" for name in names)
             query = (
                 f"MATCH (a:{edge.source})-[r:{edge.type}]->(b:{edge.target}) "
