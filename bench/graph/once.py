@@ -25,13 +25,16 @@ def memory_kib(name: str) -> int:
 
 
 def warm_imports(target: str) -> None:
-    """Load the libraries that a store brings along: they are no part of a reading's memory."""
+    """Load the libraries that a store brings along, some at their first use: they are no part of what a task takes."""
     import pyarrow.parquet  # noqa: F401
 
     if "://" in target:
-        import kg.neo4j_store.store
+        pass
     else:
-        import kg.ladybug_store.store  # noqa: F401
+        import ladybug
+
+        with ladybug.Database() as database, ladybug.Connection(database) as connection:
+            connection.execute("RETURN 1")
 
 
 def main() -> None:
