@@ -1,7 +1,7 @@
 """Reads nodes and relationships as Arrow batches, a range of node numbers at a time.
 
-A whole answer would lie in memory twice before the first batch of it is handed over. Relationships come with the numbers
-of their ends, which are positions in a list of ids: nothing is joined, and no id is copied for every relationship.
+A whole answer would lie in memory twice before the first batch of it is handed over. Relationships come with the
+numbers of their ends, which are positions in a list of ids: nothing is joined, and no id is copied for each of them.
 """
 
 from __future__ import annotations

@@ -24,6 +24,44 @@ class _End:
     error: BaseException | None
 
 
+class _Belt(Generic[T]):
+    """What waits to be taken.
+
+    Args:
+        items: how many may wait.
+    """
+
+    def __init__(self, items: int) -> None:
+        self._waiting: Queue[_Item[T] | _End] = Queue(items)
+        self._stopped = threading.Event()
+
+    def run(self, source: Callable[[], Iterator[T]]) -> None:
+        """Put the items of a source on the belt, then its end."""
+        try:
+            if all(self._offer(_Item(item)) for item in source()):
+                self._offer(_End(None))
+        except BaseException as error:
+            self._offer(_End(error))
+
+    def take(self) -> _Item[T] | _End:
+        """The next item, or the end of one source."""
+        return self._waiting.get()
+
+    def stop(self) -> None:
+        """Nobody takes anything any more."""
+        self._stopped.set()
+
+    def _offer(self, item: _Item[T] | _End) -> bool:
+        """False when nobody will take it."""
+        while not self._stopped.is_set():
+            try:
+                self._waiting.put(item, timeout=_LOOK_SECONDS)
+            except Full:
+                continue
+            return True
+        return False
+
+
 def read_ahead(sources: Sequence[Callable[[], Iterator[T]]], items: int = 2) -> Iterator[T]:
     """The items of all `sources` in whatever order they come.
 
@@ -34,32 +72,14 @@ def read_ahead(sources: Sequence[Callable[[], Iterator[T]]], items: int = 2) -> 
     Raises:
         Exception: what one of the sources raised; the others are stopped.
     """
-    waiting: Queue[_Item[T] | _End] = Queue(items)
-    stopped = threading.Event()
-
-    def offer(item: _Item[T] | _End) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=_LOOK_SECONDS)
-            except Full:
-                continue
-            return True
-        return False
-
-    def run(source: Callable[[], Iterator[T]]) -> None:
-        try:
-            if all(offer(_Item(item)) for item in source()):
-                offer(_End(None))
-        except BaseException as error:
-            offer(_End(error))
-
-    threads = [threading.Thread(target=run, args=(source,), daemon=True) for source in sources]
+    belt: _Belt[T] = _Belt(items)
+    threads = [threading.Thread(target=belt.run, args=(source,), daemon=True) for source in sources]
     for thread in threads:
         thread.start()
     try:
         left = len(threads)
         while left:
-            found = waiting.get()
+            found = belt.take()
             if isinstance(found, _Item):
                 yield found.value
                 continue
@@ -67,6 +87,6 @@ def read_ahead(sources: Sequence[Callable[[], Iterator[T]]], items: int = 2) -> 
                 raise found.error
             left -= 1
     finally:
-        stopped.set()
+        belt.stop()
         for thread in threads:
             thread.join()
