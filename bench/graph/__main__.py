@@ -187,16 +187,16 @@ def growth(shops: dict[str, dict[str, Any]]) -> dict[str, float]:
 def show(shops: dict[str, dict[str, Any]]) -> None:
     """Print the figures."""
     grown = growth(shops)
-    columns = ("shop", "store", "what", "by", "relationships", "seconds", "least", "most", "CPU s", "server CPU s", "per second",
-               "added MiB")  # fmt: skip
+    columns = ("shop", "store", "what", "by", "relationships", "seconds", "least", "most", "CPU s", "server CPU s",
+               "per second", "added MiB")  # fmt: skip
     rows = []
     for shop, tasks in shops.items():
         for name, one in tasks.items():
             task: Task = TASKS[name]
             rows.append((
                 shop, task.store, task.what, task.says, f"{one['relationships']:,}", one["seconds"], min(one["runs"]),
-                max(one["runs"]), one["cpu_seconds"], one.get("server_cpu_seconds", ""), f"{round(one['relationships_per_second']):,}",
-                f"{one['added_mib']:,}",
+                max(one["runs"]), one["cpu_seconds"], one.get("server_cpu_seconds", ""),
+                f"{round(one['relationships_per_second']):,}", f"{one['added_mib']:,}",
             ))  # fmt: skip
     out = Console(soft_wrap=True, highlight=False, width=PIPE_WIDTH)
     out.print(table("The graph in its stores", columns, rows, right=columns[4:]))
