@@ -41,9 +41,9 @@ def nodes(origin: Origin, label: str, properties: Mapping[str, Type]) -> Iterato
     schema = pa.schema([(name, ARROW_TYPE[kind]) for name, kind in types.items()])
     picked = ", ".join(f"n.{property_name(name)} AS `{name}`" for name in types)
     query = f"MATCH (n:`{label}`) WHERE {_between('n')} RETURN {picked}"
-    for first in range(0, _end(origin.connection, label), BATCH_ROWS):
+    for first, last in _ranges(_end(origin.connection, label), BATCH_ROWS):
         _give_back()
-        for table in _tables(origin, query, first, first + BATCH_ROWS):
+        for table in _tables(origin, query, first, last):
             for batch in table.cast(schema).to_batches():
                 yield pa.RecordBatch.from_arrays([_own(column) for column in batch.columns], schema=schema)
 
@@ -52,8 +52,7 @@ def ids_by_number(origin: Origin, label: str) -> pa.Array:
     """Ids of the nodes of `label`, each at the position of its number; null where no node has that number."""
     query = f"MATCH (n:`{label}`) WHERE {_between('n')} RETURN offset(id(n)) AS number, n.id AS id"
     end = _end(origin.connection, label)
-    ranges = ((first, first + BATCH_ROWS) for first in range(0, end, BATCH_ROWS))
-    parts = [table for first, last in ranges for table in _tables(origin, query, first, last)]
+    parts = [table for first, last in _ranges(end, BATCH_ROWS) for table in _tables(origin, query, first, last)]
     if not parts:
         return pa.array([], pa.large_string())
     table = pa.concat_tables(parts)
@@ -85,10 +84,10 @@ def relationships(
         f"RETURN offset(id(a)) AS source, offset(id(b)) AS target{picked}"
     )
     step = _step(origin.connection, key, len(sources))
-    for number, first in enumerate(range(0, len(sources) if step else 0, step or 1)):
+    for number, (first, last) in enumerate(_ranges(len(sources), step)):
         if number % 8 == 0:
             _give_back()
-        for batch in (b for table in _tables(origin, query, first, first + step) for b in table.to_batches()):
+        for batch in (b for table in _tables(origin, query, first, last) for b in table.to_batches()):
             ends = [_encoded(batch.column(0), sources), _encoded(batch.column(1), targets)]
             columns = [_own(batch.column(p).cast(ARROW_TYPE[kind])) for p, kind in properties.items()]
             yield pa.RecordBatch.from_arrays([*ends, *columns], names=["source", "target", *properties])
@@ -119,6 +118,11 @@ def _end(connection: ladybug.Connection, label: str) -> int:
     with answer(connection, f"MATCH (n:`{label}`) RETURN max(offset(id(n))) AS n") as result:
         greatest = result.get_as_arrow()["n"][0].as_py()
     return 0 if greatest is None else int(greatest) + 1
+
+
+def _ranges(end: int, step: int) -> Iterator[tuple[int, int]]:
+    """Ranges of `step` numbers up to `end`; none where `step` is 0."""
+    return ((first, min(first + step, end)) for first in range(0, end if step else 0, step or 1))
 
 
 def _step(connection: ladybug.Connection, key: tuple[str, str, str], nodes: int) -> int:
