@@ -135,7 +135,7 @@ def _columns(items: str, types: Mapping[str, Type]) -> list[str]:
     for name, kind in types.items():
         quoted = property_name(name)
         if kind is Type.DATETIME:
-            columns.append(f"[x IN {items} | x.{quoted}.epochSeconds]")
+            columns.append(f"[x IN {items} | x.{quoted}.epochMillis]")
             columns.append(f"[x IN {items} | x.{quoted}.microsecond]")
         else:
             columns.append(f"[x IN {items} | x.{quoted}]")
@@ -165,6 +165,11 @@ def _arrays(lists: Iterator[list[Any]], types: Mapping[str, Type]) -> list[pa.Ar
     ]
 
 
-def _times(seconds: list[int | None], micros: list[int | None]) -> pa.Array:
-    whole = pc.multiply(pa.array(seconds, pa.int64()), 1_000_000)
-    return pc.add(whole, pa.array(micros, pa.int64())).cast(ARROW_TYPE[Type.DATETIME])
+def _times(millis: list[int | None], micros: list[int | None]) -> pa.Array:
+    """Times from whole milliseconds since 1970, rounded down, and microseconds of the second.
+
+    The server's epochSeconds would not do: before 1970 it rounds up.
+    """
+    whole, fine = pa.array(millis, pa.int64()), pa.array(micros, pa.int64())
+    below = pc.subtract(fine, pc.multiply(pc.divide(fine, 1_000), 1_000))
+    return pc.add(pc.multiply(whole, 1_000), below).cast(ARROW_TYPE[Type.DATETIME])
