@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ingest.progress import Progress, Station
 from kg.errors import GraphError
 from kg.schema import ARROW_TYPE, DERIVED, EVENT_TYPES, LABELS, LEDGER_LABELS, RELATIONSHIPS, WRITTEN_BACK, Type
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
+from kg.snapshot_columns import Columns, Ends
 from kg.stores import Reader
 
 EVENT_COLUMNS = ("id", "at", "sequence", "quantity", "price", "rating", "channel", "order_id", "split")
 """Event properties that training may use; the others stay in the store."""
 
 _ATTEMPTS = 3
+Rows = NDArray[np.int64]
 
 
 def read_snapshot(store: Reader, progress: Progress, *, everything: bool = False) -> Snapshot:
@@ -34,7 +37,13 @@ def read_snapshot(store: Reader, progress: Progress, *, everything: bool = False
     """
     for _ in range(_ATTEMPTS):
         before = store.build_counter()
-        snapshot = _read(store, progress, everything)
+        try:
+            snapshot = _read(store, progress, everything)
+        except GraphError:
+            # what was read belongs to two graphs, unless nobody wrote
+            if store.build_counter() == before:
+                raise
+            continue
         if store.build_counter() == before:
             return snapshot
     raise GraphError(
@@ -42,9 +51,8 @@ def read_snapshot(store: Reader, progress: Progress, *, everything: bool = False
     )
 
 
-def _schema(keys: Sequence[str], properties: Mapping[str, Type]) -> pa.Schema:
-    types = {**dict.fromkeys(keys, Type.STRING), **properties}
-    return pa.schema([(name, ARROW_TYPE[kind]) for name, kind in types.items()])
+def _schema(properties: Mapping[str, Type]) -> pa.Schema:
+    return pa.schema([(name, ARROW_TYPE[kind]) for name, kind in properties.items()])
 
 
 def _read(store: Reader, progress: Progress, everything: bool) -> Snapshot:
@@ -69,10 +77,13 @@ def _read(store: Reader, progress: Progress, everything: bool) -> Snapshot:
 
 def _nodes(store: Reader, label: str, known: Mapping[str, Type], station: Station) -> NodeTable:
     properties = _ordered(LABELS[label].properties, known)
-    table = _table(store.nodes(label, list(properties)), _schema(["id"], properties))
-    table = table.take(pc.sort_indices(table, sort_keys=[("id", "ascending")])).combine_chunks()
+    columns = Columns(_schema({"id": Type.STRING, **properties}))
+    for batch in store.nodes(label, list(properties)):
+        columns.add(batch)
+    ids = columns.whole("id")
+    order = None if _ascending(ids) else pc.sort_indices(ids).to_numpy()
     station.advance()
-    return NodeTable(IdMap(_one(table["id"])), table.drop_columns(["id"]))
+    return NodeTable(IdMap(ids if order is None else ids.take(pa.array(order))), columns.table(list(properties), order))
 
 
 def _edges(
@@ -81,12 +92,21 @@ def _edges(
     properties = _ordered(RELATIONSHIPS[key[1]].properties, known)
     if key[1] in EVENT_TYPES.values() and not everything:
         properties = {name: properties[name] for name in EVENT_COLUMNS}
-    table = _table(store.relationships(key, list(properties)), _schema(["source", "target"], properties))
-    src = _rows(nodes[key[0]].ids, table["source"], key)
-    dst = _rows(nodes[key[2]].ids, table["target"], key)
-    columns = table.drop_columns(["source", "target"])
+    columns = Columns(_schema(properties))
+    sources, targets = Ends(nodes[key[0]].ids, key), Ends(nodes[key[2]].ids, key)
+    for batch in store.relationships(key, list(properties)):
+        sources.add(batch.column("source"))
+        targets.add(batch.column("target"))
+        columns.add(batch)
+    src, dst = sources.rows(), targets.rows()
     order = _order(src, dst, columns)
-    return EdgeTable(src[order], dst[order], columns.take(pa.array(order)).combine_chunks())
+    if order is not None:
+        src, dst = src[order], dst[order]
+    return EdgeTable(src, dst, columns.table(list(properties), order))
+
+
+def _ascending(ids: pa.Array) -> bool:
+    return len(ids) < 2 or bool(pc.all(pc.less(ids.slice(0, len(ids) - 1), ids.slice(1))).as_py())
 
 
 def _ordered(contract: Mapping[str, Type], known: Mapping[str, Type]) -> dict[str, Type]:
@@ -94,44 +114,48 @@ def _ordered(contract: Mapping[str, Type], known: Mapping[str, Type]) -> dict[st
     return {**contract, **{name: known[name] for name in sorted(set(known) - set(contract))}}
 
 
-def _table(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-
-
-def _rows(ids: IdMap, column: pa.ChunkedArray, key: EdgeKey) -> np.ndarray:
-    rows = ids.rows(column)
-    if len(rows) and rows.min() < 0:
-        unknown = column[int(rows.argmin())].as_py()
-        raise GraphError(f"{'-'.join(key)} names the unknown node {unknown!r}", "graph", "run the build again")
-    return rows
-
-
-def _order(src: np.ndarray, dst: np.ndarray, columns: pa.Table) -> np.ndarray:
-    """Order by source, target, at, id and then the other properties; missing values last.
+def _order(src: Rows, dst: Rows, columns: Columns) -> Rows | None:
+    """Order by source, target, at, id and then the other properties, missing values last; None where it is there.
 
     Texts are compared only where all before them is equal, which is rare and spares sorting millions of strings.
     """
-    first = [name for name in ("at", "id") if name in columns.column_names]
-    names = [*first, *(n for n in columns.column_names if n not in first)]
-    at = _micros(columns["at"]) if "at" in columns.column_names else np.zeros(len(src), np.int64)
-    order = np.lexsort((at, dst, src))
-    same = (np.diff(src[order]) == 0) & (np.diff(dst[order]) == 0) & (np.diff(at[order]) == 0)
+    first = [name for name in ("at", "id") if name in columns.names]
+    names = [*first, *(n for n in columns.names if n not in first)]
+    keys = [src, dst, *([_micros(columns.chunked("at"))] if "at" in columns.names else [])]
+    given = _is_sorted(keys)
+    if not given:
+        order = np.lexsort(keys[::-1])
+        keys = [key[order] for key in keys]
+    same = np.ones(max(0, len(src) - 1), bool)
+    for key in keys:
+        same &= key[1:] == key[:-1]
+    del keys
     if not same.any() or not names:
-        return order
+        return None if given else order
+    if given:
+        order = np.arange(len(src))
     tied = np.zeros(len(order), bool)
     tied[1:] |= same
     tied[:-1] |= same
     places = np.flatnonzero(tied)
     group = np.concatenate([[0], np.cumsum(~same)])[places]
-    tied_rows = columns.take(pa.array(order[places]))
-    part = pa.table({"__group": group, **{name: _comparable(tied_rows[name]) for name in names}})
+    rows = columns.take(order[places])
+    part = pa.table({"__group": group, **{name: _comparable(rows[name]) for name in names}})
     within = pc.sort_indices(part, sort_keys=[(n, "ascending") for n in ("__group", *names)]).to_numpy()
+    if given and (within[1:] > within[:-1]).all():
+        return None
     order[places] = order[places][within]
     return order
+
+
+def _is_sorted(keys: Sequence[Rows]) -> bool:
+    """Whether rows ascend by the keys, the first one first: the embedded store keeps the order of the files."""
+    equal = np.ones(max(0, len(keys[0]) - 1), bool)
+    for key in keys:
+        if (equal & (key[1:] < key[:-1])).any():
+            return False
+        equal &= key[1:] == key[:-1]
+    return True
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -141,5 +165,5 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([[None if v is None else repr(v) for v in column.to_pylist()]], pa.large_string())
 
 
-def _micros(column: pa.ChunkedArray) -> np.ndarray:
+def _micros(column: pa.ChunkedArray) -> Rows:
     return np.asarray(pc.fill_null(column.cast(pa.int64()), np.iinfo(np.int64).max).to_numpy(), dtype=np.int64)

@@ -124,7 +124,10 @@ class Reader(Protocol):
         """Batches of `id` (large_string) and the properties in the Arrow types of `kg.schema.Type`; any order."""
 
     def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Batches of `source`, `target` (ids, large_string) and the properties; any order."""
+        """Batches of `source`, `target` (ids, dictionaries of large_string) and the properties; any order.
+
+        Batches share their dictionaries, so that an id is turned into a row once and not for every relationship.
+        """
 
     def build_counter(self) -> str:
         """A value that differs once a build has written: read before and after a snapshot."""

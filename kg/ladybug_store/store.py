@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,40 @@ import pyarrow as pa
 from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
+from kg.ladybug_store import read
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
 from kg.ladybug_store.dialect import quote_names
 from kg.ladybug_store.types import SCHEMA_TYPE
 from kg.ladybug_store.update import update
 from kg.ladybug_store.values import plain
-from kg.property_names import property_name
-from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
+from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 
 READ_POOL_BYTES = 2 << 30
 """Most memory of a reader: a query's whole answer and its groups must fit."""
 
-_BATCH_ROWS = 200_000
+BATCH_POOL_BYTES = 64 << 20
+"""Most memory of the database when it hands over everything in batches: pages are read once and need not be kept."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A database file as it was when it was opened.
+
+    Attributes:
+        identity: of the file.
+        database: read-only.
+        connection: to it.
+    """
+
+    identity: str
+    database: ladybug.Database
+    connection: ladybug.Connection
+
+    def close(self) -> None:
+        self.connection.close()
+        self.database.close()
 
 
 class LadybugStore:
@@ -42,7 +64,8 @@ class LadybugStore:
     def __init__(self, path: Path) -> None:
         self.url = str(path)
         self._path = path
-        self._opened: tuple[str, ladybug.Database, ladybug.Connection] | None = None
+        self._opened: dict[int, _Opened] = {}
+        self._ids: dict[str, pa.Array] = {}
 
     def load(self, graph: GraphFiles, progress: Progress) -> bool:
         """Make the database hold exactly `graph`; False when it did already.
@@ -114,19 +137,16 @@ class LadybugStore:
 
     def nodes(self, label: str, properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `id` and the properties."""
-        kinds = {"id": Type.STRING, **self._properties(label)}
-        columns = ["id", *properties]
-        picked = ", ".join(f"n.{property_name(p)} AS `{p}`" for p in columns)
-        yield from self._batches(f"MATCH (n:`{label}`) RETURN {picked}", {p: kinds[p] for p in columns})
+        kinds = self._properties(label)
+        with self._reading() as origin:
+            yield from read.nodes(origin, label, {p: kinds[p] for p in properties})
 
     def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `source`, `target` and the properties."""
-        source, name, target = key
-        kinds = self._properties(name)
-        picked = "".join(f", r.{property_name(p)} AS `{p}`" for p in properties)
-        query = f"MATCH (a:`{source}`)-[r:`{name}`]->(b:`{target}`) RETURN a.id AS source, b.id AS target{picked}"
-        columns = {"source": Type.STRING, "target": Type.STRING, **{p: kinds[p] for p in properties}}
-        yield from self._batches(query, columns)
+        kinds = self._properties(key[1])
+        with self._reading() as origin:
+            sources, targets = (self._ids_of(origin, label) for label in (key[0], key[2]))
+            yield from read.relationships(origin, key, {p: kinds[p] for p in properties}, sources, targets)
 
     def build_counter(self) -> str:
         """Identity of the file: a build puts another one in its place."""
@@ -155,11 +175,9 @@ class LadybugStore:
 
     def close(self) -> None:
         """Close the file."""
-        if self._opened is not None:
-            _, database, connection = self._opened
-            self._opened = None
-            connection.close()
-            database.close()
+        self._ids.clear()
+        while self._opened:
+            self._opened.popitem()[1].close()
 
     def __enter__(self) -> LadybugStore:
         return self
@@ -175,14 +193,15 @@ class LadybugStore:
             raise GraphError("there is no graph", self.url, remedy) from error
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
-    def _connection(self) -> ladybug.Connection:
+    def _connection(self, pool_bytes: int = READ_POOL_BYTES) -> ladybug.Connection:
         identity = self._identity()
-        if self._opened is not None and self._opened[0] == identity:
-            return self._opened[2]
-        self.close()
+        if any(opened.identity != identity for opened in self._opened.values()):
+            self.close()
+        if pool_bytes in self._opened:
+            return self._opened[pool_bytes].connection
         try:
             database = ladybug.Database(
-                self._path, read_only=True, buffer_pool_size=READ_POOL_BYTES, max_db_size=MAX_FILE_BYTES
+                self._path, read_only=True, buffer_pool_size=pool_bytes, max_db_size=MAX_FILE_BYTES
             )
             connection = ladybug.Connection(database)
         except (RuntimeError, OSError) as error:
@@ -190,28 +209,30 @@ class LadybugStore:
             raise GraphError(
                 f"this is no database that can be opened: {reason}", self.url, "name another file, or remove this one"
             ) from error
-        self._opened = (identity, database, connection)
+        self._opened[pool_bytes] = _Opened(identity, database, connection)
         return connection
 
     def _read(self, query: str) -> pa.Table:
-        connection = self._connection()
+        connection = self._connection(BATCH_POOL_BYTES)
         try:
             with answer(connection, query) as result:
                 return result.get_as_arrow()
         except RuntimeError as error:
             raise GraphError(str(error).strip(), self.url, "run shopgraph graph-build again") from error
 
-    def _batches(self, query: str, columns: Mapping[str, Type]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([(name, ARROW_TYPE[kind]) for name, kind in columns.items()])
-        connection = self._connection()
+    @contextmanager
+    def _reading(self) -> Iterator[read.Origin]:
+        """Where batches come from; the database's errors become one line."""
         try:
-            # not query_as_arrow, which hands missing values over as empty ones
-            with answer(connection, query) as result:
-                table = result.get_as_arrow(_BATCH_ROWS)
+            yield read.Origin(self._connection(BATCH_POOL_BYTES), self._connection)
         except RuntimeError as error:
             raise GraphError(str(error).strip(), self.url, "run shopgraph graph-build again") from error
-        for batch in table.to_batches():
-            yield batch.cast(schema)
+
+    def _ids_of(self, origin: read.Origin, label: str) -> pa.Array:
+        """Ids of a label's nodes by number, kept until the file is closed."""
+        if label not in self._ids:
+            self._ids[label] = read.ids_by_number(origin, label)
+        return self._ids[label]
 
     def _tables(self, kind: str) -> list[str]:
         rows = self._read("CALL show_tables() RETURN name, type").to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import neo4j
@@ -29,6 +30,9 @@ from kg.stores import Capabilities, GraphFiles, Rows
 _GRACE_SECONDS = 10.0
 """How long after the time limit the server may take to end a query; it looks at the clock every two seconds."""
 
+_FETCH_ROWS = 50
+"""Records of a query per message of the server."""
+
 
 class Neo4jStore:
     """A Neo4j 5.26 server; the credentials come from NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE.
@@ -44,6 +48,7 @@ class Neo4jStore:
         self.url = url
         self._credentials = find_credentials(url)
         self._driver = open_driver(url, self._credentials)
+        self._numbers: dict[str, tuple[str, read.Numbers]] = {}
         try:
             edition = check_login(self._driver, url, self._credentials)
         except GraphError:
@@ -103,16 +108,18 @@ class Neo4jStore:
         kinds = self.labels().get(label)
         if kinds is None:
             raise GraphError(f"unknown label {label!r}", self.url, "see the graph schema in the documentation")
-        with self._errors(), self._session() as session:
-            yield from read.nodes(session, label, {p: kinds[p] for p in properties})
+        with self._errors():
+            yield from read.nodes(self._reading, label, {p: kinds[p] for p in properties})
 
     def relationships(self, key: tuple[str, str, str], properties: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `source`, `target` and the properties."""
         kinds = self.patterns().get(key)
         if kinds is None:
             raise GraphError(f"unknown pattern {'-'.join(key)}", self.url, "see the graph schema in the documentation")
-        with self._errors(), self._session() as session:
-            yield from read.relationships(session, key, {p: kinds[p] for p in properties})
+        with self._errors():
+            counter = self.build_counter()
+            numbers_of = partial(self._numbers_of, counter)
+            yield from read.relationships(self._reading, key, {p: kinds[p] for p in properties}, numbers_of)
 
     def build_counter(self) -> str:
         """Moves with every build that writes."""
@@ -168,6 +175,7 @@ class Neo4jStore:
 
     def close(self) -> None:
         """Close the connections."""
+        self._numbers.clear()
         self._driver.close()
 
     def __enter__(self) -> Neo4jStore:
@@ -176,10 +184,20 @@ class Neo4jStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _session(self, driver: neo4j.Driver | None = None) -> neo4j.Session:
+    def _session(self, driver: neo4j.Driver | None = None, fetch_size: int = _FETCH_ROWS) -> neo4j.Session:
         return (driver or self._driver).session(
-            database=self._credentials.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=read.FETCH_ROWS
+            database=self._credentials.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=fetch_size
         )
+
+    def _reading(self) -> neo4j.Session:
+        return self._session(fetch_size=read.FETCH_RECORDS)
+
+    def _numbers_of(self, counter: str, label: str) -> read.Numbers:
+        """Numbers of a label's nodes, read again when a build has written since."""
+        known = self._numbers.get(label)
+        if known is None or known[0] != counter:
+            known = self._numbers[label] = (counter, read.numbers(self._reading, label))
+        return known[1]
 
     def _state(self) -> BuildState | None:
         with self._errors(), self._session() as session:

@@ -83,7 +83,12 @@ class ListReader:
         while shuffled:
             size = draw.randint(1, 3)
             part, shuffled = shuffled[:size], shuffled[size:]
-            yield pa.RecordBatch.from_pylist(part, schema)
+            batch = pa.RecordBatch.from_pylist(part, schema)
+            ends = [
+                c.dictionary_encode() if n in {"source", "target"} else c
+                for n, c in zip(names, batch.columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(ends, names)
 
 
 SALES = st.lists(
