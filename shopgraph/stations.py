@@ -21,7 +21,7 @@ from ingest.progress import Progress
 from kg.shape import shape_graph
 from kg.snapshot import Snapshot, saved_fingerprint
 from kg.snapshot_read import read_snapshot
-from kg.stores import Store, open_store
+from kg.stores import Store, import_offline, open_store
 from shopgraph.errors import AppError
 from shopgraph.settings import Settings, provide_settings
 from shopgraph.workspace import Workspace, write_whole
@@ -42,6 +42,8 @@ class BuildResult:
         loaded: False where the store held this very graph already.
         fingerprint: of the snapshot.
         seconds: per step: tables, files, load, snapshot.
+        command: of an offline import into a server that is not ours: what has to be run before the graph is there;
+            None otherwise.
     """
 
     quality: QualityReport
@@ -50,9 +52,10 @@ class BuildResult:
     loaded: bool
     fingerprint: str
     seconds: dict[str, float]
+    command: str | None = None
 
 
-def build(
+def build(  # noqa: PLR0913 - what graph-build can be told
     workspace: Workspace,
     source: str,
     store_url: str | None,
@@ -62,10 +65,12 @@ def build(
     mapping: Path | None = None,
     as_of: datetime | None = None,
     fail_on: bool = False,
+    offline: bool = False,
 ) -> BuildResult:
     """Source → clean tables → graph in the store → snapshot.
 
     With `fail_on`, data that break a threshold stop the build before tables, store and snapshot are touched.
+    With `offline`, the graph goes past the server: see `kg.stores.import_offline`.
     """
     workspace.create()
     url = workspace.store_url(store_url)
@@ -84,8 +89,13 @@ def build(
     clock.lap("tables")
     files = shape_graph(workspace.tables, workspace.graph_files, progress)
     clock.lap("files")
+    done = import_offline(url, files, workspace.import_files, progress) if offline else None
+    if done and done.loaded is None:
+        clock.lap("load")
+        return BuildResult(quality, {}, url, False, "", clock.seconds, done.command)
     with open_store(url) as store:
-        loaded = store.load(files, progress)
+        loaded = bool(done.loaded) if done else store.load(files, progress)
+        shutil.rmtree(workspace.import_files, ignore_errors=True)  # of an import that this load has finished
         clock.lap("load")
         # Remembered only once the graph stands: a failed build leaves the workspace with the store it had.
         workspace.remember(store=workspace.store_name(url), source=source)
