@@ -143,6 +143,14 @@ def _fresh_server(options: ServerOptions) -> ServerInfo:
     return start(SilentProgress(), options)
 
 
+def empty(server: ServerInfo) -> None:
+    """Delete everything in the database of a server of ours."""
+    auth = ("neo4j", password_file(server_home()).read_text())
+    with neo4j.GraphDatabase.driver(server.url, auth=auth) as driver, driver.session() as session:
+        session.run("MATCH ()-[r]->() CALL (r) { DELETE r } IN TRANSACTIONS OF 20000 ROWS").consume()
+        session.run("MATCH (n) CALL (n) { DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+
+
 def graph_of(folder: Path, share: int, scratch: Path) -> GraphFiles:
     """The graph files of a workspace, or of every `share`-th user of its clean tables."""
     if share == 1 and (folder / "events.parquet").exists():
