@@ -1,6 +1,7 @@
 """Builds that are broken off at random moments, and what the next run makes of them.
 
-    python -m bench.graph_faults [--points N] [--store embedded,neo4j] [--faults killed,…] [--events N] [--out FILE]
+    python -m bench.graph_faults [--work build|offline] [--points N] [--store embedded,neo4j] [--faults killed,…]
+        [--events N] [--out FILE]
 
 `killed`: the program, by SIGKILL. `server`: the Neo4j server, by SIGKILL, and started again. `connection`: every
 connection to the server is cut. `disk`: no file may grow past a random size. The moments are spread over the time that
@@ -37,6 +38,7 @@ from bench.measure import machine, write_report
 from ingest.progress import SilentProgress
 from kg.neo4j_store.credentials import password_file, server_home
 from kg.neo4j_store.server import ServerInfo, ServerOptions, start, status, stop
+from kg.shape import shape_graph
 from kg.snapshot_read import read_snapshot
 from kg.stores import open_store
 from shopgraph.cli.console import PIPE_WIDTH, table
@@ -119,6 +121,23 @@ class Place:
         if self.server:
             empty(self.server)
 
+    def keep(self) -> None:
+        """Keep the workspace as it is for `put_back`."""
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self.workspace, self._kept)
+
+    def put_back(self) -> None:
+        """The workspace that was kept, and in the store its graph: a copy of a run is faster than the run."""
+        shutil.copytree(self._kept, self.workspace)
+        if self.server:
+            files = shape_graph(self.workspace / "tables", self.workspace / "graph", SilentProgress())
+            with open_store(self.url) as store:
+                store.load(files, SilentProgress())
+
+    @property
+    def _kept(self) -> Path:
+        return self.root / "kept"
+
     def command(self, words: tuple[str, ...], url: str | None = None) -> list[str]:
         """The command line of `words` on this place."""
         line = [sys.executable, "-m", "shopgraph.cli.main", *words, "--workspace", str(self.workspace)]
@@ -126,7 +145,7 @@ class Place:
 
     def fingerprint(self) -> str:
         """Of everything in the store, '' where it holds no complete graph."""
-        if not self.server and not Path(self.url).exists():
+        if status() is None if self.server else not Path(self.url).exists():
             return ""
         with open_store(self.url) as store:
             if store.built() is None:
@@ -212,7 +231,7 @@ def break_points(place: Place, work: Work, faults: list[str], points: int, seed:
             point = Point(work.name, place.kind, fault, round(moment, 3), "older graph" if number % 2 else "empty")
             place.clear()
             if number % 2:
-                must(run(place.command(work.before)))
+                place.put_back()
             size = moment * largest if fault == "disk" else moment * seconds
             point.ended = STRIKES[fault](place, work.words, size)
             point.held = held(place, older if number % 2 else None, wanted)
@@ -228,6 +247,7 @@ def unbroken(place: Place, work: Work) -> tuple[float, int, str, str]:
     place.clear()
     must(run(place.command(work.before)))
     older = place.fingerprint()
+    place.keep()
     place.clear()
     began = time.perf_counter()
     must(run(place.command(work.words)))
@@ -280,6 +300,15 @@ def a_build(scratch: Path, events: int) -> Work:
     return Work("a build", ("graph-build", str(older), *as_of), ("graph-build", str(newer), *as_of))
 
 
+def an_offline_import(scratch: Path, events: int) -> Work:
+    """A build by the offline importer, after one over Bolt; only a Neo4j server has it."""
+    build = a_build(scratch, events)
+    return Work("an offline import", build.before, (*build.words, "--offline"))
+
+
+WORKS = {"build": a_build, "offline": an_offline_import}
+
+
 def show(points: list[Point]) -> None:
     """A line per kind of fault and place."""
     groups: dict[tuple[str, str, str], list[Point]] = {}
@@ -298,6 +327,7 @@ def show(points: list[Point]) -> None:
 def main() -> None:
     """Break, compare, print and write; exit code 1 where a graph differed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", choices=WORKS, default="build")
     parser.add_argument("--points", type=int, default=20, help="per store and kind of fault")
     parser.add_argument("--store", default="embedded,neo4j")
     parser.add_argument("--faults", default="killed,server,connection,disk")
@@ -310,7 +340,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="shopgraph-bench-") as folder,
         places(args.store.split(","), Path(folder)) as stores,
     ):
-        work = a_build(Path(folder), args.events)
+        work = WORKS[args.work](Path(folder), args.events)
         for place in stores:
             faults = [name for name in args.faults.split(",") if name in FAULTS[place.kind]]
             for point in break_points(place, work, faults, args.points, args.seed):

@@ -1,9 +1,8 @@
 """How fast a graph gets into Neo4j: the usual script, our load over Bolt, the offline importer, in alternation.
 
-    python -m bench.graph_load GRAPH [--rounds N] [--ways usual,bolt,offline] [--share N] [--out FILE]
+    python -m bench.graph_load WORKSPACE/tables [--rounds N] [--ways usual,bolt,offline] [--share N] [--out FILE]
 
-GRAPH is the folder of graph files of a workspace (`WORKSPACE/graph`), or its clean tables (`WORKSPACE/tables`). The
-server is a private one, emptied before each turn. `usual` is what a tutorial shows: one session, UNWIND of 10,000
+The server is a private one, started anew with an empty database before each turn. `usual` is what a tutorial shows: one session, UNWIND of 10,000
 dictionaries per transaction, a MATCH of each end and a CREATE, with the same properties and constraints.
 """
 
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import neo4j
 import psutil
 import pyarrow.parquet as pq
@@ -135,8 +136,6 @@ def _turn(load: Callable[[ServerInfo, GraphFiles], None], server: ServerInfo, gr
 
 def _fresh_server(options: ServerOptions) -> ServerInfo:
     """An empty database in a server that has just been started."""
-    import shutil
-
     stop()
     shutil.rmtree(server_home() / "data", ignore_errors=True)
     password_file(server_home()).unlink(missing_ok=True)
@@ -152,11 +151,9 @@ def empty(server: ServerInfo) -> None:
 
 
 def graph_of(folder: Path, share: int, scratch: Path) -> GraphFiles:
-    """The graph files of a workspace, or of every `share`-th user of its clean tables."""
-    if share == 1 and (folder / "events.parquet").exists():
+    """The graph files of clean tables, or of those with the events of every `share`-th user."""
+    if share == 1:
         return shape_graph(folder, scratch / "graph", SilentProgress())
-    import duckdb
-
     tables = scratch / "tables"
     tables.mkdir()
     for path in folder.glob("*.parquet"):
