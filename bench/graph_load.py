@@ -2,8 +2,9 @@
 
     python -m bench.graph_load WORKSPACE/tables [--rounds N] [--ways usual,bolt,offline] [--share N] [--out FILE]
 
-The server is a private one, started anew with an empty database before each turn. `usual` is what a tutorial shows: one session, UNWIND of 10,000
-dictionaries per transaction, a MATCH of each end and a CREATE, with the same properties and constraints.
+The server is a private one, started anew with an empty database before each turn. `usual` is what a tutorial shows: one
+session, UNWIND of 10,000 dictionaries per transaction, a MATCH of each end and a CREATE, with the same properties and
+constraints.
 """
 
 from __future__ import annotations
