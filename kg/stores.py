@@ -86,6 +86,19 @@ class Rows:
     truncated: bool = False
 
 
+@dataclass(frozen=True)
+class OfflineImport:
+    """How far an offline import went.
+
+    Attributes:
+        loaded: True: the store holds the graph now; False: it held it already; None: `command` must be run first.
+        command: for the shell on the server's machine while the server is stopped; the next load checks the result.
+    """
+
+    loaded: bool | None
+    command: str | None
+
+
 class Loader(Protocol):
     """Writes a whole graph."""
 
@@ -179,3 +192,17 @@ def open_store(url: str) -> Store:
     from kg.ladybug_store.store import LadybugStore
 
     return LadybugStore(Path(url))
+
+
+def import_offline(url: str, graph: GraphFiles, folder: Path, progress: Progress) -> OfflineImport:
+    """Bring `graph` into the store at `url` past its server, by files in `folder`.
+
+    Raises:
+        GraphError: the store has no such way, holds what is none of ours, or the import fails.
+    """
+    if not is_neo4j(url):
+        remedy = "name a Neo4j server in --store, or build without --offline"
+        raise GraphError("the embedded store is loaded from files anyway", url, remedy)
+    from kg.neo4j_store.offline import import_offline as into_neo4j
+
+    return into_neo4j(url, graph, folder, progress)

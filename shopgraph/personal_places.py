@@ -20,6 +20,7 @@ PERSON_LABELS = ("User", "Account", "Entity")
 BUILT = "`graph-build` of the source without the person"
 TRAINED = "`train` after that build"
 WRITTEN = "the command again after that training, or delete the file"
+IMPORTED = "goes with the next `graph-build` into that server, or delete the folder"
 ENDS = "goes with the run; what a killed run leaves goes with the next `graph-build`"
 
 
@@ -99,6 +100,8 @@ def _outputs() -> Iterator[Place]:
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
     yield Place(".tables-*/", "", ENDS)
     yield Place(".graph-*/", "", ENDS)
+    yield Place("import/", "", IMPORTED)
+    yield Place(".import-*/", "", ENDS)
 
 
 def as_markdown() -> str:

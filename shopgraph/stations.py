@@ -22,7 +22,7 @@ from ingest.update import pending
 from kg.shape import shape_graph
 from kg.snapshot import Snapshot, saved_fingerprint
 from kg.snapshot_read import read_snapshot
-from kg.stores import Store, open_store
+from kg.stores import Store, import_offline, open_store
 from shopgraph.errors import AppError
 from shopgraph.graph_names import remember_graph
 from shopgraph.settings import Settings, provide_settings
@@ -45,6 +45,8 @@ class BuildResult:
         fingerprint: of the snapshot.
         seconds: per step: tables, files, load, snapshot.
         changes: of an update: what was added, changed and removed; empty where all was there already.
+        command: of an offline import into a server that is not ours: what has to be run before the graph is there;
+            None otherwise.
     """
 
     quality: QualityReport
@@ -54,9 +56,10 @@ class BuildResult:
     fingerprint: str
     seconds: dict[str, float]
     changes: dict[str, int] = field(default_factory=dict)
+    command: str | None = None
 
 
-def build(
+def build(  # noqa: PLR0913 - what graph-build can be told
     workspace: Workspace,
     source: str,
     store_url: str | None,
@@ -66,10 +69,12 @@ def build(
     mapping: Path | None = None,
     as_of: datetime | None = None,
     fail_on: bool = False,
+    offline: bool = False,
 ) -> BuildResult:
     """Source → clean tables → graph in the store → snapshot.
 
     With `fail_on`, data that break a threshold stop the build before tables, store and snapshot are touched.
+    With `offline`, the graph goes past the server: see `kg.stores.import_offline`.
     """
     workspace.create()
     url = workspace.store_url(store_url)
@@ -88,10 +93,15 @@ def build(
     clock.lap("tables")
     files = shape_graph(workspace.tables, workspace.graph_files, progress)
     clock.lap("files")
+    done = import_offline(url, files, workspace.import_files, progress) if offline else None
+    if done and done.loaded is None:
+        clock.lap("load")
+        return BuildResult(quality, {}, url, False, "", clock.seconds, command=done.command)
     with open_store(url) as store:
-        loaded = store.load(files, progress)
+        loaded = bool(done.loaded) if done else store.load(files, progress)
         remember_graph(workspace.tables, files.fingerprint)
         shutil.rmtree(pending(workspace.tables), ignore_errors=True)  # an update of the tables before
+        shutil.rmtree(workspace.import_files, ignore_errors=True)  # of an import that this load has finished
         clock.lap("load")
         # Remembered only once the graph stands: a failed build leaves the workspace with the store it had.
         workspace.remember(store=workspace.store_name(url), source=source)

@@ -44,6 +44,11 @@ class Workspace:
         return self.root / "graph"
 
     @property
+    def import_files(self) -> Path:
+        """The graph files as an offline importer reads them, while it does."""
+        return self.root / "import"
+
+    @property
     def embedded_store(self) -> Path:
         """The embedded database file."""
         return self.root / "graph.lbug"

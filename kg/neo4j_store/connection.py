@@ -119,6 +119,15 @@ def explain(error: BaseException, url: str, credentials: Credentials) -> GraphEr
     return GraphError(what, url, remedy)
 
 
+@contextmanager
+def errors(url: str, credentials: Credentials) -> Iterator[None]:
+    """Turn what the driver raises into a `GraphError`."""
+    try:
+        yield
+    except NEO4J_ERRORS as error:
+        raise explain(error, url, credentials) from error
+
+
 def _line(error: BaseException) -> str:
     message = (error.message if isinstance(error, Neo4jError) else None) or str(error)
     return " ".join(message.split())[:500]

@@ -67,7 +67,7 @@ def find_credentials(url: str) -> Credentials:
     if password:
         return Credentials(username, password, database)
     home = server_home()
-    if managed_port(home) == _loopback_port(url) is not None:
+    if managed_port(home) == loopback_port(url) is not None:
         return Credentials("neo4j", password_file(home).read_text(), database, generated=True)
     return Credentials(username, None, database)
 
@@ -80,7 +80,8 @@ def managed_port(home: Path) -> int | None:
         return None
 
 
-def _loopback_port(url: str) -> int | None:
+def loopback_port(url: str) -> int | None:
+    """Port of a URL of this machine, None for any other."""
     try:
         parts = urlsplit(url)
         return (parts.port or DEFAULT_PORT) if parts.hostname in _LOOPBACK else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ BUILD_ID = "build"
 
 UPDATING = "updating"
 """State of a build to which an update is being applied."""
+IMPORTING = "importing"
+"""State of a graph that came through the offline importer and has not been looked at since."""
 
 EdgeKey = tuple[str, str, str]
 
@@ -30,12 +33,13 @@ class BuildState:
 
     Attributes:
         build: fingerprint of the graph files.
-        state: loading, complete, updating or deleting.
+        state: loading, importing, complete, updating or deleting.
         counter: differs for every build that wrote.
         batch_rows: rows per batch; batches of another size cannot be resumed.
         labels: property types per label.
         patterns: property types per (source, type, target).
         counts: nodes per label when complete.
+        mends: of an import: what stands for lists that the importer cannot carry, and those lists.
     """
 
     build: str
@@ -45,6 +49,7 @@ class BuildState:
     labels: dict[str, dict[str, Type]]
     patterns: dict[EdgeKey, dict[str, Type]]
     counts: dict[str, int]
+    mends: list[dict[str, Any]]
 
 
 def read_state(tx: neo4j.ManagedTransaction) -> BuildState | None:
@@ -57,27 +62,30 @@ def read_state(tx: neo4j.ManagedTransaction) -> BuildState | None:
     labels = {label: _types(properties) for label, properties in schema["labels"].items()}
     patterns = {(s, t, e): _types(properties) for s, t, e, properties in schema["patterns"]}
     return BuildState(
-        node["build"], node["state"], node["counter"], schema["batch_rows"], labels, patterns, schema["counts"]
-    )
+        node["build"], node["state"], node["counter"], schema["batch_rows"], labels, patterns, schema["counts"],
+        schema.get("mends", []),
+    )  # fmt: skip
 
 
-def begin(tx: neo4j.ManagedTransaction, graph: GraphFiles) -> None:
-    """Write the build's node in state loading."""
+def build_node(graph: GraphFiles, state: str, mends: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Properties of the build's node, but its id and when it was made."""
     schema = {
         "batch_rows": BATCH_ROWS,
         "labels": {n.label: _names(n.properties) for n in graph.nodes},
         "patterns": [[e.source, e.type, e.target, _names(e.properties)] for e in graph.edges],
         "counts": {n.label: n.rows for n in graph.nodes},
+        **({"mends": list(mends)} if mends else {}),
     }
-    tx.run(
-        "MERGE (b:Batch {id: $id}) SET b.build = $build, b.state = 'loading', b.rows = $rows, b.counter = $counter, "
-        "b.schema = $schema, b.created = datetime()",
-        id=BUILD_ID,
-        build=graph.fingerprint,
-        rows=graph.rows,
-        counter=uuid.uuid4().hex,
-        schema=json.dumps(schema),
-    ).consume()
+    counter = uuid.uuid4().hex
+    return {
+        "build": graph.fingerprint, "state": state, "rows": graph.rows, "counter": counter, "schema": json.dumps(schema)
+    }  # fmt: skip
+
+
+def begin(tx: neo4j.ManagedTransaction, graph: GraphFiles) -> None:
+    """Write the build's node in state loading."""
+    node = build_node(graph, "loading")
+    tx.run("MERGE (b:Batch {id: $id}) SET b += $node, b.created = datetime()", id=BUILD_ID, node=node).consume()
 
 
 def begin_update(

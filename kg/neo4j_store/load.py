@@ -15,6 +15,7 @@ from kg.neo4j_store import ledger
 from kg.neo4j_store.batches import BATCH_ROWS, Batch, batch_ids, edge_batches, node_batches
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.ledger import BuildState
+from kg.property_names import property_name
 from kg.schema import LABELS, LEDGER_LABELS, RELATIONSHIPS
 from kg.stores import EdgeFile, GraphFiles, NodeFile
 
@@ -54,26 +55,97 @@ class Loading:
             if state and (state.build, state.state) == (graph.fingerprint, "complete"):
                 return False
             self._refuse_foreign(session, state)
+            if state and self._is_import_of(session, state, graph):
+                self._finish_import(session, state)
+                return True
             if state and not _can_resume(state, graph):
                 self._wipe(session, progress)
                 state = None
-            for label in LABELS:
-                _run(
-                    session,
-                    f"CREATE CONSTRAINT shopgraph_{label.lower()}_id IF NOT EXISTS "
-                    f"FOR (n:`{label}`) REQUIRE n.id IS UNIQUE",
-                )
+            self._constrain(session)
             if state is None:
                 session.execute_write(ledger.begin, graph)
             done = session.execute_read(ledger.written, graph.fingerprint)
         self._write_batches(graph, done, progress)
         with self._session() as session:
             self._check_counts(session, graph)
-            for index in _INDEXES:
-                _run(session, index)
-            _run(session, "CALL db.awaitIndexes(300)")
-            session.execute_write(ledger.set_state, "complete")
+            self._complete(session)
         return True
+
+    def can_be_replaced(self, graph: GraphFiles) -> bool:
+        """Whether an import may replace the whole database; False when it holds `graph` already.
+
+        Raises:
+            GraphError: it holds nodes that no build of ours wrote, under whatever label.
+        """
+        with self._session() as session:
+            state = session.execute_read(ledger.read_state)
+            if state and (state.build, state.state) == (graph.fingerprint, "complete"):
+                return False
+            self._refuse_foreign(session, state)
+            ours = [f"(n:`{label}`)" for label in LABELS]
+            every, *known = count_all(session, ["(n)", *ours])
+            if every > sum(known):
+                raise GraphError(
+                    f"the database holds {every - sum(known):,} nodes of labels that are none of shopgraph's, "
+                    "and an import replaces it whole",
+                    self._url,
+                    "build without --offline, which leaves them alone",
+                )
+        return True
+
+    def finish_import(self, graph: GraphFiles) -> None:
+        """Check what the offline importer wrote, and make constraints and indexes.
+
+        Raises:
+            GraphError: it did not write the graph, or not all of it.
+        """
+        with self._session() as session:
+            state = session.execute_read(ledger.read_state)
+            if state is None or (state.build, state.state) != (graph.fingerprint, ledger.IMPORTING):
+                raise GraphError("the database holds no import of this graph", self._url, "run the build again")
+            self._check_counts(session, graph)
+            self._finish_import(session, state)
+
+    def _finish_import(self, session: neo4j.Session, state: BuildState) -> None:
+        self._constrain(session)
+        self._mend(session, state)
+        self._complete(session)
+
+    def _constrain(self, session: neo4j.Session) -> None:
+        for label in LABELS:
+            _run(
+                session,
+                f"CREATE CONSTRAINT shopgraph_{label.lower()}_id IF NOT EXISTS "
+                f"FOR (n:`{label}`) REQUIRE n.id IS UNIQUE",
+            )
+
+    def _complete(self, session: neo4j.Session) -> None:
+        for index in _INDEXES:
+            _run(session, index)
+        _run(session, "CALL db.awaitIndexes(300)")
+        session.execute_write(ledger.set_state, "complete")
+
+    def _is_import_of(self, session: neo4j.Session, state: BuildState, graph: GraphFiles) -> bool:
+        """Whether the offline importer wrote all of `graph`; what is left of another, or half of it, is not."""
+        if (state.build, state.state) != (graph.fingerprint, ledger.IMPORTING):
+            return False
+        try:
+            self._check_counts(session, graph)
+        except GraphError:
+            return False
+        return True
+
+    def _mend(self, session: neo4j.Session, state: BuildState) -> None:
+        """Put the lists that the importer could not carry in the place of their markers."""
+        for mend in state.mends:
+            pattern = f"(n:`{mend['name']}`)" if mend["node"] else f"()-[n:`{mend['name']}`]->()"
+            held = f"n.{property_name(mend['property'])}"
+            session.run(
+                f"MATCH {pattern} WHERE {held} = $marker CALL (n) {{ SET {held} = $value }} "
+                f"IN TRANSACTIONS OF {_DELETE_ROWS} ROWS",
+                marker=mend["marker"],
+                value=mend["value"],
+            ).consume()
 
     def _session(self) -> neo4j.Session:
         return self._driver.session(database=self._database)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 _STOP_SECONDS = 60.0
 _ENTRY = "CommunityEntryPoint"
+_IMPORTER = "org.neo4j.cli.AdminTool"
 
 
 def is_ours(pid: int, home: Path) -> bool:
@@ -52,3 +53,27 @@ def has_ended(pid: int) -> bool:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:  # started by another command
         return _ENTRY not in _command_line(pid)
+
+
+def importer_arguments(home: Path) -> list[str]:
+    """Java's arguments of an import into the server of `home`; the property tells it from imports of others."""
+    return [f"-Dshopgraph.home={home}", _IMPORTER]
+
+
+def end_importer(home: Path) -> None:
+    """End an importer of `home` whose command was killed: two of them must not write one database."""
+    wanted = " ".join(importer_arguments(home))
+    for pid in _processes():
+        while wanted in _command_line(pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                break
+            time.sleep(0.1)
+
+
+def _processes() -> list[int]:
+    if Path("/proc/self/cmdline").exists():
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    asked = subprocess.run(["ps", "-axo", "pid="], capture_output=True, text=True, check=False)
+    return [int(line) for line in asked.stdout.split()]

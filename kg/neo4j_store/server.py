@@ -12,6 +12,7 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from neo4j.exceptions import AuthError
 
@@ -20,6 +21,7 @@ from kg.errors import GraphError
 from kg.neo4j_store.connection import NEO4J_ERRORS, connect, open_driver, server_version, set_first_password
 from kg.neo4j_store.credentials import DEFAULT_PORT, Credentials, find_credentials, make_password, password_file
 from kg.neo4j_store.credentials import server_home as default_home
+from kg.neo4j_store.import_marker import drop_half_import
 from kg.neo4j_store.java import NEO4J_VERSION, find_java, server_jars
 from kg.neo4j_store.process import end, has_ended, home_arguments, is_ours
 
@@ -88,6 +90,7 @@ def start(progress: Progress, options: ServerOptions | None = None, home: Path |
     java = find_java()
     jars = server_jars(progress)
     _prepare(home, options)
+    drop_half_import(home)
     with progress.station("start neo4j", unit="s") as station:
         fresh = not password_file(home).is_file()
         if fresh:
@@ -115,6 +118,12 @@ def status(home: Path | None = None) -> ServerInfo | None:
     except (OSError, ValueError, KeyError):
         return None
     return info if info.pid is not None and is_ours(info.pid, home) else None
+
+
+def managed_options(home: Path) -> dict[str, Any]:
+    """What the running managed server was started with; see `ServerOptions`."""
+    state: dict[str, Any] = json.loads((home / "server.json").read_text())
+    return state
 
 
 def stop(home: Path | None = None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.neo4j_store import ledger, read
-from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, explain, open_driver
+from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, errors, explain, open_driver
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
@@ -210,13 +210,8 @@ class Neo4jStore:
             raise GraphError(what, self.url, "run shopgraph graph-build")
         return state
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn what the driver raises into a `GraphError`."""
-        try:
-            yield
-        except NEO4J_ERRORS as error:
-            raise explain(error, self.url, self._credentials) from error
+    def _errors(self) -> AbstractContextManager[None]:
+        return errors(self.url, self._credentials)
 
     def _query_error(self, error: Neo4jError, timeout_s: float) -> GraphError:
         code = error.code or ""

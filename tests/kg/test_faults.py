@@ -1,0 +1,103 @@
+"""Builds through the command line, broken off: a few points of each kind; bench.graph_faults breaks off many."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cut_proxy import CutProxy
+from bench.graph_faults import Place, a_build, break_points, held, must, places, run, unbroken
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bench sets in the environment is taken back after the test."""
+    for name in ("SHOPGRAPH_STATE", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE", "SHOPGRAPH_STORE"):
+        monkeypatch.setenv(name, "")
+
+
+@pytest.mark.usefixtures("own_environment")
+@pytest.mark.parametrize(("fault", "ended"), [("killed", "killed"), ("disk", "error:")])
+def test_a_broken_build_of_the_embedded_store_is_simply_run_again(tmp_path: Path, fault: str, ended: str) -> None:
+    with places(["embedded"], tmp_path) as (place,):
+        points = list(break_points(place, a_build(tmp_path, 400), [fault], 2, seed=1))
+    assert [p.began_with for p in points] == ["empty", "older graph"]
+    assert points[0].ended.startswith(ended)
+    assert points[0].held == "nothing complete"
+    assert points[1].held in {"older", "new"}
+    assert all(p.equal for p in points), points
+
+
+@pytest.mark.neo4j
+@pytest.mark.usefixtures("neo4j_server", "own_environment")
+@pytest.mark.parametrize("fault", ["killed", "server", "connection", "disk"])
+def test_a_broken_build_of_a_server_is_simply_run_again(tmp_path: Path, fault: str) -> None:
+    with places(["neo4j"], tmp_path) as (place,):
+        points = list(break_points(place, a_build(tmp_path, 400), [fault], 2, seed=2))
+    assert all(p.held in {"nothing complete", "older", "new"} for p in points), points
+    assert all(p.equal for p in points), points
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_a_graph_that_is_neither_the_old_nor_the_new_is_noticed(tmp_path: Path) -> None:
+    with places(["embedded"], tmp_path) as (place,):
+        work = a_build(tmp_path, 400)
+        _, _, older, wanted = unbroken(place, work)
+        assert held(place, older, wanted) == "new"
+        place.clear()
+        assert held(place, None, wanted) == "nothing complete"
+        must(run(place.command(work.before)))
+        assert held(place, older, wanted) == "older"
+        assert held(place, None, wanted) == "WRONG"
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """Port of a server that sends back what it gets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    one, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=answer, args=(one,), daemon=True).start()
+
+        def answer(one: socket.socket) -> None:
+            with one:
+                while data := one.recv(100):
+                    one.sendall(data)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_proxy_passes_bytes_until_it_cuts(echo: int) -> None:
+    def connected(port: int) -> Any:
+        return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+    with CutProxy(echo) as proxy:
+        with connected(proxy.port) as one:
+            one.sendall(b"there and back")
+            assert one.recv(100) == b"there and back"
+            proxy.cut(0.0)
+            assert one.recv(100) == b""
+        with connected(proxy.port) as one:
+            one.sendall(b"again")
+            assert one.recv(100) == b"again"
+        proxy.cut(60.0)
+        with connected(proxy.port) as one:
+            assert one.recv(100) == b""
+
+
+def test_commands_name_the_store_that_is_not_the_workspace_s_own(tmp_path: Path) -> None:
+    embedded = Place("embedded", tmp_path)
+    assert "--store" not in embedded.command(("graph-build", "shop"))
+    assert embedded.command(("graph-build", "shop"))[-2:] == ["--workspace", str(tmp_path / "workspace")]
