@@ -28,6 +28,8 @@ SQL_TYPE: dict[Type, str] = {
     Type.INTEGER: "BIGINT",
     Type.BOOLEAN: "BOOLEAN",
     Type.DATETIME: "TIMESTAMPTZ",
+    Type.STRINGS: "VARCHAR[]",
+    Type.VECTOR: "FLOAT[]",
 }
 _KIND_TYPE: dict[Kind, Type] = {
     Kind.ID: Type.STRING,
@@ -131,6 +133,10 @@ def _type_of(sql_type: str) -> Type:
         return Type.FLOAT
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         return Type.DATETIME
+    if kind == "VARCHAR[]":
+        return Type.STRINGS
+    if kind in {"FLOAT[]", "DOUBLE[]"}:
+        return Type.VECTOR
     return Type.STRING
 
 
@@ -138,6 +144,8 @@ def _cast(column: str, found: str | None, kind: Type) -> str:
     cast = f"{identifier(column)}::{SQL_TYPE[kind]}"
     if kind is Type.FLOAT and found in {"DOUBLE", "FLOAT"}:
         return f"CASE WHEN isnan({identifier(column)}) THEN NULL ELSE {cast} END"  # the stores have null, not NaN
+    if kind in {Type.STRINGS, Type.VECTOR}:
+        return f"list_filter({cast}, lambda x: x IS NOT NULL)"  # a list in Neo4j has no place for null
     return cast
 
 

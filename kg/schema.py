@@ -16,6 +16,8 @@ class Type(Enum):
     INTEGER = "int64"
     BOOLEAN = "bool"
     DATETIME = "timestamp[us, UTC]"
+    STRINGS = "list<string>"
+    VECTOR = "list<float>"
 
 
 ARROW_TYPE: dict[Type, pa.DataType] = {
@@ -24,6 +26,8 @@ ARROW_TYPE: dict[Type, pa.DataType] = {
     Type.INTEGER: pa.int64(),
     Type.BOOLEAN: pa.bool_(),
     Type.DATETIME: pa.timestamp("us", "UTC"),
+    Type.STRINGS: pa.list_(pa.large_string()),
+    Type.VECTOR: pa.list_(pa.float32()),
 }
 """The Arrow type in which readers hand over a property; texts together may pass 2 GB, hence large strings."""
 
@@ -56,7 +60,7 @@ class Relationship:
     properties: dict[str, Type] = field(default_factory=dict)
 
 
-S, F, N, B, D = Type.STRING, Type.FLOAT, Type.INTEGER, Type.BOOLEAN, Type.DATETIME
+S, F, N, B, D, L = Type.STRING, Type.FLOAT, Type.INTEGER, Type.BOOLEAN, Type.DATETIME, Type.STRINGS
 
 _PRODUCT = {
     "title": S, "description": S, "price": F, "cost": F, "stock": F, "image": S,
@@ -125,7 +129,7 @@ RELATIONSHIPS: dict[str, Relationship] = {
         Relationship(
             "RECOMMENDED",
             _USER_PRODUCT,
-            {"run": S, "rank": N, "score": F, "reason_kind": S, "reason": S, "evidence": S},
+            {"run": S, "rank": N, "score": F, "reason_kind": S, "reason": S, "evidence": L},
         ),
         Relationship("SIMILAR", (("Product", "Product"),), {"run": S, "rank": N, "score": F}),
     )

@@ -231,6 +231,11 @@ def hash_column(digest: Any, name: str, column: pa.ChunkedArray) -> None:
     digest.update(f"{name}:{len(column)}".encode())
     digest.update(np.packbits(column.is_valid().to_numpy()).tobytes())
     kind = column.type
+    if pa.types.is_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(column), 0)
+        digest.update(np.asarray(lengths.to_numpy(), dtype=np.int64).tobytes())
+        hash_column(digest, "", pc.list_flatten(column))
+        return
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = pc.fill_null(column.cast(pa.large_string()), "")
         digest.update(np.asarray(pc.binary_length(text).to_numpy(), dtype=np.int64).tobytes())

@@ -127,10 +127,18 @@ def _order(src: np.ndarray, dst: np.ndarray, columns: pa.Table) -> np.ndarray:
     tied[:-1] |= same
     places = np.flatnonzero(tied)
     group = np.concatenate([[0], np.cumsum(~same)])[places]
-    part = columns.take(pa.array(order[places])).add_column(0, "__group", pa.array(group))
+    tied_rows = columns.take(pa.array(order[places]))
+    part = pa.table({"__group": group, **{name: _comparable(tied_rows[name]) for name in names}})
     within = pc.sort_indices(part, sort_keys=[(n, "ascending") for n in ("__group", *names)]).to_numpy()
     order[places] = order[places][within]
     return order
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in a type that Arrow sorts: lists as their text."""
+    if not pa.types.is_list(column.type):
+        return column
+    return pa.chunked_array([[None if v is None else repr(v) for v in column.to_pylist()]], pa.large_string())
 
 
 def _micros(column: pa.ChunkedArray) -> np.ndarray:

@@ -10,5 +10,7 @@ LADYBUG_TYPE: dict[Type, str] = {
     Type.INTEGER: "INT64",
     Type.BOOLEAN: "BOOL",
     Type.DATETIME: "TIMESTAMP_TZ",
+    Type.STRINGS: "STRING[]",
+    Type.VECTOR: "FLOAT[]",
 }
 SCHEMA_TYPE: dict[str, Type] = {name: kind for kind, name in LADYBUG_TYPE.items()}

@@ -72,6 +72,8 @@ def _rich_shop() -> tuple[dict[str, Rows], dict[str, dict[str, pa.DataType]]]:
             "available_from": at(n, micros=n) if n % 2 else None,
             "organic": None if n % 4 == 0 else n % 3 == 0,
             "weight": n,
+            "tags": [None, [], [words[n % 10]], [words[n % 10], None, "x"]][n % 4],
+            "picture": [0.1 * n, -1.5] if n % 3 else None,
         }
         for n in range(120)
     ]
@@ -108,7 +110,10 @@ def _rich_shop() -> tuple[dict[str, Rows], dict[str, dict[str, pa.DataType]]]:
         "triples": [
             {"head": "p001", "relation": "goes_with", "tail": "p002", "time": at(1)},
             {"head": "p001", "relation": "goes_with", "tail": "p002", "time": at(1), "weight": 0.5},
-            {"head": "p001", "relation": "origin", "tail": "Ceylon", "tail_type": "country"},
+            *(
+                {"head": "p001", "relation": "origin", "tail": "Ceylon", "tail_type": "country", "seen_in": seen}
+                for seen in (["b", "a"], None, ["a"], [], ["a", "b"])
+            ),
             {"head": "Ceylon", "head_type": "country", "relation": "exports", "tail": "p003"},
             {"head": "Ceylon", "head_type": "country", "relation": "near", "tail": "India"},
             {"head": "p004", "head_type": "artist", "relation": "sings", "tail": "p005", "tail_type": "Product"},
@@ -135,11 +140,16 @@ def _rich_shop() -> tuple[dict[str, Rows], dict[str, dict[str, pa.DataType]]]:
         ],
     }
     extras = {
-        "products": {"organic": pa.bool_(), "weight": pa.int64()},
+        "products": {
+            "organic": pa.bool_(),
+            "weight": pa.int64(),
+            "tags": pa.list_(pa.string()),
+            "picture": pa.list_(pa.float32()),
+        },
         "users": {"age": pa.int64(), "joined": pa.timestamp("us", "UTC")},
         "events": {"discount": pa.float64(), "week": pa.int64(), "never": pa.string()},
         "campaigns": {"kind": pa.string()},
-        "triples": {"weight": pa.float64()},
+        "triples": {"weight": pa.float64(), "seen_in": pa.list_(pa.string())},
     }
     return tables, extras
 
