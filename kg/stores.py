@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.schema import Type
+
+if TYPE_CHECKING:
+    from kg.runs import RunFiles
 
 NEO4J_SCHEMES = ("neo4j://", "neo4j+s://", "neo4j+ssc://", "bolt://", "bolt+s://", "bolt+ssc://")
 
@@ -127,7 +130,18 @@ class QueryRunner(Protocol):
         """Run one statement that may not write (the store opens read-only or in READ access mode)."""
 
 
-class Store(Loader, Reader, QueryRunner, Protocol):
+class Publisher(Protocol):
+    """Writes what a training run found."""
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already.
+
+        Readers that go by the current Run see the run before or this one, never both; an interrupted call can be made
+        again.
+        """
+
+
+class Store(Loader, Reader, QueryRunner, Publisher, Protocol):
     """A graph store: open until closed; usable as a context manager."""
 
     url: str

@@ -53,7 +53,7 @@ class Fused(Fitted):
     def scaled(
         self, users: NDArray[np.int64], items: Items = None
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Dense scores, and per component the deviation that scales each user's; shape (len(users),), 1 for a single."""
+        """Dense scores, and per component the deviation of each user's, shape (len(users),); 1 for a single one."""
         if self.single is not None:
             return self.single.scores(users, items), dict.fromkeys(self.parts, np.ones(len(users), np.float32))
         return self._standardised(lambda part, rows: part.scores(users, rows), self.history.take(users), items)
@@ -140,9 +140,9 @@ class Fused(Fitted):
             float32, shape (m,).
         """
         scale = self.deviations(user) if deviations is None else deviations
-        return self.deletions(np.asarray([item]))(user, np.zeros(1, np.int64), scale)[:, 0]
+        return self.scaled_deletions(np.asarray([item]))(user, np.zeros(1, np.int64), scale)[:, 0]
 
-    def deletions(
+    def scaled_deletions(
         self, items: NDArray[np.int64]
     ) -> Callable[[Interactions, NDArray[np.int64], Mapping[str, np.float32]], NDArray[np.float32]]:
         """As `losses` for many users and products: what depends on the products `items` alone is computed once.

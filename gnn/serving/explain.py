@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gnn.serving.recommend import Recommendations, Repeats
 from gnn.serving.ties import KINDS, NONE, Kind, Pairs
 
+
 @dataclass(frozen=True)
 class Path:
     """One way from the user to the product.
@@ -105,10 +106,10 @@ class Explainer:
             if len(some):
                 scorer = self.served.scorer(mode)
                 wanted, at = np.unique(rows[some], return_inverse=True)
-                found = scorer.deletions(wanted)(history, np.arange(len(wanted)), scorer.deviations(history))
+                found = scorer.scaled_deletions(wanted)(history, np.arange(len(wanted)), scorer.deviations(history))
                 falls[:, some] = found[:, at]
                 scores[some] = scorer.scores_for(history, wanted)[0][at]
-        codes, shared = self.served.ties.between(user, history.items, rows)
+        codes, shared = self.served.ties.between(history.items, rows)
         paths = [
             self._paths(user, history.items, row, falls[:, n], codes[:, n], shared[:, n])
             for n, row in enumerate(rows.tolist())
@@ -145,7 +146,10 @@ class Explainer:
     def _explanation(self, user: int, row: int, score: float, found: tuple[list[Path], list[str]]) -> Explanation:
         paths, sentences = found
         ties, one = self.served.ties, np.asarray([row])
-        user_id, product_id = self.served.snapshot.nodes["User"].ids.id(user), ties.snapshot.nodes["Product"].ids.id(row)
+        user_id, product_id = (
+            self.served.snapshot.nodes["User"].ids.id(user),
+            ties.snapshot.nodes["Product"].ids.id(row),
+        )
         name = ties.names("Product", "title", one)[0]
         if paths:
             best = paths[0]

@@ -66,7 +66,7 @@ def _frame(served: Recommendations, block: Block, repeats: Repeats) -> pd.DataFr
 def _strongest(served: Recommendations, block: Block, repeats: Repeats, where: NDArray[np.int64]) -> Pairs:
     """The product of each user's history that raises the score most, of those that something joins to the place's."""
     items, columns = np.unique(block.products[block.products >= 0], return_inverse=True)
-    falls = served.scorer(repeats).deletions(items)
+    falls = served.scorer(repeats).scaled_deletions(items)
     bounds = np.searchsorted(where, np.arange(len(block.users) + 1))
     own, codes, shared = (np.zeros(len(where), np.int64) for _ in range(3))
     for n, user in enumerate(block.users.tolist()):
@@ -77,7 +77,7 @@ def _strongest(served: Recommendations, block: Block, repeats: Repeats, where: N
         at = columns[here]
         scale = {name: values[n] for name, values in block.scale.items()}
         fall = falls(history, at, scale)
-        kinds, both = served.ties.between(user, history.items, items[at])
+        kinds, both = served.ties.between(history.items, items[at])
         fall[kinds == NONE] = 0
         best = fall.argmax(0)
         every = np.arange(len(at))

@@ -84,12 +84,11 @@ class Ties:
     excluded: tuple[str, ...] = ()
     dated: bool = True
 
-    def between(self, user: int, own: Rows, items: Rows) -> tuple[Rows, Rows]:
+    def between(self, own: Rows, items: Rows) -> tuple[Rows, Rows]:
         """Codes of the closest ties, and other users with both products; shape (len(own), len(items)) each.
 
         Args:
-            user: row of the user whose products `own` are.
-            own: product rows of the history, shape (m,).
+            own: product rows of one user's history, shape (m,).
             items: product rows, shape (k,).
         """
         again = np.isin(items, own)
@@ -157,9 +156,7 @@ class Ties:
                    buyers.tolist(), strict=True)  # fmt: skip
         return [self._sentence(*row) for row in rows]
 
-    def _sentence(
-        self, code: int, title: str, via: str, shared: int, times: float, last: int, buyers: int
-    ) -> str:
+    def _sentence(self, code: int, title: str, via: str, shared: int, times: float, last: int, buyers: int) -> str:
         if code == NONE:
             return f"{buyers} shoppers bought it" if buyers else "It is new in the shop"
         if code == BEFORE:
@@ -261,7 +258,7 @@ class Ties:
         shape = (len(self.snapshot.nodes[source]), len(self.snapshot.nodes[target]))
         table = self.snapshot.edges.get((source, "RELATED", target))
         if table is None or not len(table):
-            return sp.csr_matrix(shape, dtype=np.float32)
+            return sp.csr_matrix(sp.coo_array(shape, dtype=np.float32))
         named = pc.is_in(table.columns["relation"], value_set=pa.array(self.excluded, pa.large_string()))
         kept = ~np.asarray(named.to_numpy(), dtype=np.bool_)
         ones = np.ones(int(kept.sum()), np.float32)

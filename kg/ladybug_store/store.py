@@ -14,9 +14,11 @@ from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
 from kg.ladybug_store.dialect import quote_names
+from kg.ladybug_store.publish import publish
 from kg.ladybug_store.types import SCHEMA_TYPE
 from kg.ladybug_store.values import plain
 from kg.property_names import property_name
+from kg.runs import RunFiles
 from kg.schema import ARROW_TYPE, LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 
@@ -53,6 +55,21 @@ class LadybugStore:
             return False
         self.close()
         build(self._path, graph, progress)
+        return True
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already.
+
+        Raises:
+            GraphError: there is no graph, the folder cannot be written, or the graph lacks an end of a relationship.
+        """
+        if self.built() is None:
+            raise GraphError("there is no graph", self.url, "run shopgraph graph-build first")
+        if self._read("MATCH (r:Run) WHERE r.current RETURN r.id AS id")["id"].to_pylist() == [files.run.id]:
+            remove_leftovers(self._path)
+            return False
+        self.close()
+        publish(self._path, files, progress)
         return True
 
     def built(self) -> str | None:

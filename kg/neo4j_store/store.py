@@ -18,7 +18,9 @@ from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
 from kg.neo4j_store.load import Loading
+from kg.neo4j_store.publish import Publishing
 from kg.neo4j_store.values import parameter, plain
+from kg.runs import RunFiles
 from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 
@@ -55,6 +57,15 @@ class Neo4jStore:
         """
         with self._errors():
             return Loading(self._driver, self._credentials.database, self.url).run(graph, progress)
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already. What was killed is gone on with.
+
+        Raises:
+            GraphError: there is no finished graph, it lacks an end of a relationship, or the server fails.
+        """
+        with self._errors():
+            return Publishing(self._driver, self._credentials.database, self.url, files).run(progress)
 
     def built(self) -> str | None:
         """Fingerprint of the graph that was loaded completely, None without one."""

@@ -22,6 +22,7 @@ from shopgraph.cli.evaluate import command as evaluate
 from shopgraph.cli.explain import command as explain
 from shopgraph.cli.graph_build import command as graph_build
 from shopgraph.cli.leak_check import command as leak_check
+from shopgraph.cli.publish import command as publish
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.similar import command as similar
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "explain": explain,
     "similar": similar,
+    "publish": publish,
     "query": query,
     "doctor": doctor,
 }
