@@ -14,6 +14,8 @@ from gnn.serving.ties import KINDS, NONE, Pairs
 COLUMNS = ["user_id", "rank", "product_id", "score", "reason_kind", "reason", "evidence"]
 USERS = 2000
 """Users whose products are looked at together."""
+CELLS = 50_000_000
+"""Scores held at a time: what a recommender prepares for all products is prepared for many users."""
 
 
 def lists_with_reasons(served: Recommendations, k: int, repeats: Repeats = "exclude") -> Iterator[pd.DataFrame]:
@@ -35,7 +37,7 @@ def lists_with_reasons(served: Recommendations, k: int, repeats: Repeats = "excl
     Raises:
         GnnError: k < 1, or no product may be recommended.
     """
-    for block in served.blocks(None, k, repeats):
+    for block in served.blocks(None, k, repeats, cells=CELLS):
         for start in range(0, len(block.users), USERS):
             yield _frame(served, _part(block, slice(start, start + USERS)), repeats)
 

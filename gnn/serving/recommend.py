@@ -220,9 +220,14 @@ class Recommendations:
             yield _frame(users.take(block.users[where]), place + 1, products.take(chosen), scores)
 
     def blocks(
-        self, user_ids: Sequence[str] | None, k: int, repeats: Repeats, candidates: str | Sequence[str] = "all"
+        self,
+        user_ids: Sequence[str] | None,
+        k: int,
+        repeats: Repeats,
+        candidates: str | Sequence[str] = "all",
+        cells: int | None = None,
     ) -> Iterator[Block]:
-        """As `stream`, as rows of the graph and with the scale of the scores."""
+        """As `stream`, as rows of the graph and with the scale of the scores; `cells` scores at a time."""
         if k < 1:
             raise GnnError(f"k is {k}", "--k", "ask for one product or more")
         rows, _ = self.user_rows(user_ids)
@@ -230,7 +235,7 @@ class Recommendations:
         columns = columns[sellable(self.snapshot, self.rerank, self.at)[columns]]
         pins = pinned_rows(checked(self.rerank), self.snapshot.nodes["Product"].ids)
         reranker = Reranker(self.rerank, self.traits, columns, len(rows), pins)
-        for at in blocks(len(rows), max(1, len(columns)), self.bundle.config.eval.block):
+        for at in blocks(len(rows), max(1, len(columns)), cells or self.bundle.config.eval.block):
             yield self._block(rows[at], columns, scorer, reranker, k)
 
     def _block(

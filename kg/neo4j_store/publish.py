@@ -17,7 +17,7 @@ from neo4j.exceptions import ConstraintError
 
 from ingest.progress import Progress, Station
 from kg.errors import GraphError
-from kg.neo4j_store import ledger, vectors
+from kg.neo4j_store import batches, ledger, vectors
 from kg.neo4j_store.batches import Batch, edge_batches
 from kg.runs import RunFiles
 from kg.stores import EdgeFile
@@ -41,7 +41,7 @@ class Publishing:
     def __init__(self, driver: neo4j.Driver, database: str | None, url: str, files: RunFiles) -> None:
         self._driver, self._database, self._url, self._files = driver, database, url, files
         self._run = files.run
-        self._build = _PREFIX + files.run.id
+        self._build = f"{_PREFIX}{files.run.id}:{batches.BATCH_ROWS}"
 
     def run(self, progress: Progress) -> bool:
         """Make the run current; False when it was already, and whole.
@@ -56,9 +56,9 @@ class Publishing:
             current = session.execute_read(_current)
             if current == self._run.id:
                 return self._tidy(session, current, progress)
-            self._tidy(session, current, progress)
-            session.execute_write(self._begin)
             done = session.execute_read(ledger.written, self._build)
+            self._tidy(session, current, progress, begun=bool(done))
+            session.execute_write(self._begin)
         self._write(done, progress)
         with self._session() as session:
             change = vectors.prepare(session, self._files.vectors, progress)
@@ -142,9 +142,12 @@ class Publishing:
             raise GraphError("the run's node is gone", self._url, "something else writes to this database; try again")
         ledger.set_state(tx, "complete")
 
-    def _tidy(self, session: neo4j.Session, current: str | None, progress: Progress) -> bool:
-        """Remove what is of neither the current run nor this one; returns whether there was any."""
-        keep = [name for name in {current, self._run.id} if name]
+    def _tidy(self, session: neo4j.Session, current: str | None, progress: Progress, *, begun: bool = False) -> bool:
+        """Remove what is not of the current run, nor, where its ledger has `begun`, of this one; whether there was any.
+
+        What this run wrote in batches of another size is not in its ledger, and goes too.
+        """
+        keep = [name for name in (current, self._run.id if begun else None) if name]
         found = sum(session.execute_read(_count_other, edge, keep) for edge in self._files.edges)
         if found:
             with progress.station("remove the old run", total=found, unit="rows"):
@@ -154,7 +157,7 @@ class Publishing:
                         f"CALL (r) {{ DELETE r }} IN TRANSACTIONS OF {_DELETE_ROWS} ROWS",
                         keep=keep,
                     ).consume()
-        builds = [] if current == self._run.id else [self._build]  # the ledger of a run that is written stays
+        builds = [self._build] if begun else []
         session.run(
             "MATCH (b:Batch) WHERE b.build STARTS WITH $prefix AND NOT b.build IN $builds DELETE b",
             prefix=_PREFIX,
