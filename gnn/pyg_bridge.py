@@ -25,9 +25,9 @@ def to_hetero(
     Per label the node store has `num_nodes`, `ids` (the external ids, a list in the order of the rows) and, where
     `features` has the label, `x`. Per (source, type, target) the edge store has `edge_index` (int64, shape (2, n)) and,
     where they are there, `edge_time` (int64, shape (n,): microseconds since 1970 UTC, `UNTIMED` where missing) and
-    `quantity`, `price` and `rating` (float32, NaN where missing, shape (n,)). Types without a relationship are left
-    out. Edges come in the snapshot's order: by source, target, time. Nothing is split here: whoever trains on it must
-    part the edges by time first.
+    `quantity`, `price` and `rating` (float32, NaN where missing, shape (n,)). Labels without a node and types without
+    a relationship are left out. Edges come in the snapshot's order: by source, target, time. Nothing is split here:
+    whoever trains on it must part the edges by time first.
 
     Args:
         snapshot: the graph.
@@ -41,6 +41,8 @@ def to_hetero(
     _check(snapshot, given)
     data = HeteroData()
     for label, nodes in snapshot.nodes.items():
+        if not len(nodes):
+            continue
         data[label].num_nodes = len(nodes)
         data[label].ids = nodes.ids.ids.to_pylist()
         if label in given:

@@ -74,7 +74,7 @@ def test_filters(store: Store, shop: GraphFiles) -> None:
     for call, named in (
         (lambda: to_networkx(store, labels=["Shop"]), "unknown label 'Shop'"),
         (lambda: to_networkx(store, types=["LIKES"]), "unknown type 'LIKES'"),
-        (lambda: to_networkx(store, most=9), "10 relationships are more than 9"),
+        (lambda: to_networkx(store, most=9), "11 relationships are more than 9"),
         (lambda: ego_net(store, "Product", "beer"), "unknown Product 'beer'"),
     ):
         with pytest.raises(GraphError, match=named):
