@@ -306,7 +306,8 @@ class Recommendations:
         best = np.full((len(near), k), -1)
         rest = np.arange(len(near))
         for width in (4 * k, 40 * k, c):
-            best[rest] = first_of_group(top_k(near[rest], min(width, c)), groups, k)
+            some = near if len(rest) == len(near) else near[rest]
+            best[rest] = first_of_group(top_k(some, min(width, c)), groups, k)
             rest = rest[best[rest, -1] < 0]
             if width >= c or not len(rest):
                 return best

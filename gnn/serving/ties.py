@@ -27,6 +27,9 @@ KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 """Kind of each code; a pair that nothing joins leaves `popular`."""
 
+DENSE_USERS = 50_000
+"""Most users for whom the buyers of a list are held as a dense array, which is faster than a sparse one."""
+
 Rows = NDArray[np.int64]
 
 
@@ -92,7 +95,12 @@ class Ties:
             items: product rows, shape (k,).
         """
         again = np.isin(items, own)
-        shared = (self._buyers[own] @ self._buyers[items].toarray().T).astype(np.int64) - again
+        mine_too, theirs_too = self._buyers[own], self._buyers[items]
+        if self.history.n_users <= DENSE_USERS:
+            both = mine_too @ theirs_too.toarray().T
+        else:
+            both = sp.csr_matrix(mine_too @ theirs_too.T).toarray()
+        shared = both.astype(np.int64) - again
         codes = np.where(shared > 0, TOGETHER, NONE)
         if self._entities is not None and self._direct is not None:
             through = (self._entities[own] @ self._entities[items].T).toarray() > 0

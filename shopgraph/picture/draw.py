@@ -30,7 +30,7 @@ WORDS = {
 _WRAP = 26
 _LINE = 15
 _GAP = 14
-_COLUMN = 265
+_COLUMN = 240
 
 
 def draw(net: Net, title: str, subtitle: str, out: Path) -> None:
@@ -113,7 +113,7 @@ def _lines(
 
 def _short(link: Link) -> str:
     times = f" {link.times}×" if link.times > 1 else ""  # noqa: RUF001 - the sign is meant
-    return WORDS[link.type].removeprefix("is ") + times
+    return WORDS[link.type].removeprefix("is ").removeprefix("a ") + times
 
 
 def _places(net: Net) -> tuple[dict[Node, tuple[float, float]], float, float]:

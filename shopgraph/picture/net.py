@@ -127,6 +127,8 @@ def product_net(store: Store, product: str, hops: int, limit: int) -> Net:
         found: list[Node] = []
         for node in frontier[:MOST]:
             for other, link in _around(store, node, limit if hop == 1 else LATER):
+                if hop > 1 and _crowds(net, node, other, link):
+                    continue
                 if other not in net.nodes:
                     left = net.nodes[node].column < 0 or (node == net.centre and other[0] == "User")
                     net.nodes[other] = Shown(-hop if left else hop, other[0])
@@ -135,6 +137,16 @@ def product_net(store: Store, product: str, hops: int, limit: int) -> Net:
         frontier = found
     _name(store, net)
     return net
+
+
+def _crowds(net: Net, node: Node, other: Node, link: Link) -> bool:
+    """Whether a relationship of a later hop says little beside those of the first.
+
+    Other shoppers of what surrounds the product, variants of its variants, and what stands in one column are alike.
+    """
+    right, shown = net.nodes[node].column > 0, net.nodes.get(other)
+    away = right and other[0] in ("User", "Coupon")
+    return away or link.type == "VARIANT_OF" or (shown is not None and shown.column == net.nodes[node].column)
 
 
 def user_net(store: Store, user: str, hops: int, limit: int, reasons: Sequence[Reason], marked: str | None) -> Net:

@@ -319,6 +319,18 @@ def test_reasons_of_all_users_are_those_of_explaining_each(served: Recommendatio
     assert kinds >= ({"same-category", "same-aisle"} if repeats == "exclude" else {"bought-before"})
 
 
+def test_many_users_change_no_tie(served: Recommendations, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, items = served.history.of(4), np.asarray([0, 3, 7, 8])
+    few = served.ties.between(own, items)
+    monkeypatch.setattr("gnn.serving.ties.DENSE_USERS", 10)
+    many = served.ties.between(own, items)
+    assert all((one == other).all() for one, other in zip(few, many, strict=True))
+    history = served.history
+    buyers = [set(history.users[history.items == item]) - {4} for item in range(80)]
+    both = [[len(buyers[mine] & buyers[theirs]) for theirs in items] for mine in own]
+    assert few[1].tolist() == both
+
+
 def test_outside_relations_make_reasons(served: Recommendations) -> None:
     """p001 and p003 share an entity of two products, p005 and p007 a popular one, p009 leads to p011 itself."""
     shop = served.snapshot

@@ -146,7 +146,6 @@ def test_the_librarys_queries_answer_of_the_current_run_alone(
     assert [(row[0], row[1]) for row in rows] == [(1, "p010"), (2, "p011"), (3, "p012")]
     assert rows[0][5] == "You bought it in one"
     assert [row[:2] for row in run_query(store, "similar_products", ["product=p119"]).rows] == [[1, "p000"]]
-    assert run_query(store, "recommendation_reasons", []).rows[0][:3] == ["bought-before", 120, 40]
 
 
 def test_an_end_that_the_graph_has_not(store: Store, rich_graph: GraphFiles, tmp_path: Path) -> None:
