@@ -98,7 +98,11 @@ def _lines(
         said.append(_escaped(f"{net.titles[link.source]} {WORDS[link.type]} {net.titles[link.target]}{times}"))
     if not links:
         return
-    colour, width, name = (MARKED, 3, "the reason's path") if marked else (PLAIN, 1.2, "other relationships")
+    colour, width, name = (
+        (MARKED, 3, "the reason's path")
+        if marked
+        else (PLAIN, 1.2, "other relationships" if net.marked else "relationships")
+    )
     drawn.add_scatter(x=xs, y=ys, mode="lines", line={"color": colour, "width": width}, name=name, hoverinfo="skip")
     for link, x, y in zip(links, xs[1::4], ys[1::4], strict=True):
         drawn.add_annotation(
@@ -159,12 +163,12 @@ def _is_marked(net: Net, link: Link) -> bool:
 
 
 def _wrapped(net: Net, node: Node) -> list[str]:
-    name = net.titles[node]
+    name, rank = net.titles[node], net.nodes[node].rank
     if node[0] in ("User", "Coupon"):
         name = f"{NAMES[node[0]]} {name}"
     elif sum(other == name for other in net.titles.values()) > 1:
         name = f"{name} ({node[1]})"  # two of one title
-    lines = textwrap.wrap(name, _WRAP) or [name]
+    lines = textwrap.wrap(f"{rank}. {name}" if rank else name, _WRAP) or [name]
     return [*lines[:2], lines[2][: _WRAP - 1] + "…"] if len(lines) > 3 else lines
 
 

@@ -48,12 +48,14 @@ class Shown:
     Attributes:
         column: its place from left to right.
         role: what its colour tells: `centre`, `recommended`, or its label.
+        rank: its place in the user's list, 0 where it has none.
         note: more about it, shown on demand.
     """
 
     column: int
     role: str
     note: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def product_net(store: Store, product: str, hops: int, limit: int) -> Net:
                 if other not in net.nodes:
                     left = net.nodes[node].column < 0 or (node == net.centre and other[0] == "User")
                     net.nodes[other] = Shown(-hop if left else hop, other[0])
-                    found.append(other)
+                    if link.type != "VARIANT_OF":  # what surrounds a variant is much the same
+                        found.append(other)
                 net.link(link)
         frontier = found
     _name(store, net)
@@ -165,30 +168,35 @@ def user_net(store: Store, user: str, hops: int, limit: int, reasons: Sequence[R
     """
     net = _begin(store, ("User", user), "--user")
     for reason in reasons:
-        net.nodes[("Product", reason.product)] = Shown(RECOMMENDED, "recommended", reason.sentence)
+        net.nodes[("Product", reason.product)] = Shown(RECOMMENDED, "recommended", reason.sentence, reason.rank)
     for reason in reasons:
         _path(net, reason, mark=marked in (None, reason.product))
+    _had(store, net)
     own = [node for node, shown in net.nodes.items() if shown.column == 1]
     for other, link in _around(store, net.centre, max(limit, len(own))):
-        on_path = other in net.nodes and frozenset((net.centre, other)) in {frozenset(k[:2]) for k in net.links}
-        if on_path or (other not in net.nodes and len(own) < limit):
-            net.nodes.setdefault(other, Shown(1, other[0]))
+        if other not in net.nodes and len(own) < limit:
+            net.nodes[other] = Shown(1, other[0])
             own.append(other)
-            _replace(net, link)
-    frontier = list(dict.fromkeys(own))
+        if other in own:
+            net.link(link)
+    _beyond(store, net, own, hops)
+    _name(store, net)
+    return net
+
+
+def _beyond(store: Store, net: Net, frontier: list[Node], hops: int) -> None:
+    """Add what a user's products are joined to, but for what belongs to the picture of a product."""
     for hop in range(2, hops + 1):
         found: list[Node] = []
         for node in frontier[:MOST]:
             for other, link in _around(store, node, LATER):
                 if other[0] in ("User", "Coupon") or link.type == "SIMILAR":
-                    continue  # others who had it, and what is like it, belong to the picture of the product
+                    continue
                 if other not in net.nodes:
                     net.nodes[other] = Shown(min(hop, RECOMMENDED - 1), other[0])
                     found.append(other)
                 net.link(link)
         frontier = found
-    _name(store, net)
-    return net
 
 
 def published(store: Store, user: str, limit: int) -> list[Reason]:
@@ -228,10 +236,19 @@ def _step(one: Node, other: Node, at: int, length: int) -> Link:
     return Link(one, other, "RELATED")
 
 
-def _replace(net: Net, link: Link) -> None:
-    """Put the relationship as the graph has it in the place of what a path says of it."""
-    net.links.pop((link.source, link.target, "had"), None)
-    net.link(link)
+def _had(store: Store, net: Net) -> None:
+    """Put what users did with the products of the paths in the place of `had`."""
+    pairs = [key for key in net.links if key[2] == "had"]
+    for user in {source for source, _, _ in pairs}:
+        ids = sorted({target[1] for source, target, _ in pairs if source == user})
+        for kind in EVENT_TYPES.values():
+            query = (
+                f"MATCH (u:User)-[r:`{kind}`]->(p:Product) WHERE u.id = $user AND p.id IN $ids "
+                "RETURN p.id AS product, count(*) AS times"
+            )
+            for product, times in store.run(query, {"user": user[1], "ids": ids}).rows:
+                net.links.pop((user, ("Product", product), "had"), None)
+                net.link(Link(user, ("Product", product), kind, int(times)))
 
 
 def _begin(store: Store, node: Node, option: str) -> Net:
