@@ -73,8 +73,8 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
         for node in graph.nodes:
             connection.execute(_node_table(node))
             if node.rows:
-                columns = _columns(("id",), node.properties)
-                connection.execute(f"COPY `{node.label}`({columns}) FROM {_literal(node.path)}")
+                columns = property_columns(("id",), node.properties)
+                connection.execute(f"COPY `{node.label}`({columns}) FROM {copy_literal(node.path)}")
                 station.advance(node.rows)
         for _, group in groupby(graph.edges, key=lambda e: e.type):
             files = list(group)
@@ -99,7 +99,7 @@ def load_edges(connection: ladybug.Connection, edge: EdgeFile, *, alone: bool) -
     """Copy a relationship file into its table; `alone`: the table joins this one pair of labels only."""
     if edge.rows:
         ends = "" if alone else f" (from='{edge.source}', to='{edge.target}')"
-        connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {_literal(edge.path)}{ends}")
+        connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {copy_literal(edge.path)}{ends}")
 
 
 def edge_table(files: list[EdgeFile]) -> str:
@@ -109,14 +109,15 @@ def edge_table(files: list[EdgeFile]) -> str:
 
 
 def _edge_columns(edge: EdgeFile) -> str:
-    return f"({_columns((), edge.properties)})" if edge.properties else ""
+    return f"({property_columns((), edge.properties)})" if edge.properties else ""
 
 
 def _typed(properties: Mapping[str, Type]) -> str:
     return "".join(f", {property_name(name)} {LADYBUG_TYPE[kind]}" for name, kind in properties.items())
 
 
-def _columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
+def property_columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
+    """The columns of a COPY."""
     return ", ".join(property_name(name) for name in (*keys, *properties))
 
 
@@ -144,13 +145,14 @@ def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fre
         raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
 
 
-def _literal(path: Path) -> str:
+def copy_literal(path: Path) -> str:
+    """A path as a string of a statement."""
     escaped = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def remove_side_files(path: Path) -> None:
-    """Remove the files that the database keeps beside itself while it is open."""
+    """Remove the logs and locks of a database file."""
     for suffix in _SIDE_FILES:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
