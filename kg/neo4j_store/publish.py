@@ -153,7 +153,8 @@ class Publishing:
             with progress.station("remove the old run", total=found, unit="rows"):
                 for edge in self._files.edges:
                     session.run(
-                        f"MATCH (:`{edge.source}`)-[r:`{edge.type}`]->(:`{edge.target}`) WHERE NOT r.run IN $keep "
+                        f"MATCH (:`{edge.source}`)-[r:`{edge.type}`]->(:`{edge.target}`) "
+                        "WHERE r.run IS NULL OR NOT r.run IN $keep "
                         f"CALL (r) {{ DELETE r }} IN TRANSACTIONS OF {_DELETE_ROWS} ROWS",
                         keep=keep,
                     ).consume()
@@ -163,7 +164,8 @@ class Publishing:
             prefix=_PREFIX,
             builds=builds,
         ).consume()
-        return vectors.tidy(session) or found > 0
+        vectors_too = not begun and vectors.tidy(session)  # those that this run has written already stay
+        return vectors_too or found > 0
 
 
 def _current(tx: neo4j.ManagedTransaction) -> str | None:
