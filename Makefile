@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo "shopgraph needs Python 3.11 or newer; $(PYTHON) is older. Run: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the dependencies into $(VENV) (torch is large: a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,demo,notebooks,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[train,demo,plot,notebooks,dev]'
 	@touch $(STAMP)
 
 demo: setup

@@ -15,6 +15,7 @@ from kg.schema import Type
 
 if TYPE_CHECKING:
     from kg.delta import GraphDelta
+    from kg.runs import RunFiles
 
 NEO4J_SCHEMES = ("neo4j://", "neo4j+s://", "neo4j+ssc://", "bolt://", "bolt+s://", "bolt+ssc://")
 
@@ -155,7 +156,18 @@ class QueryRunner(Protocol):
         """Run one statement that may not write (the store opens read-only or in READ access mode)."""
 
 
-class Store(Loader, Reader, QueryRunner, Protocol):
+class Publisher(Protocol):
+    """Writes what a training run found."""
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already.
+
+        Readers that go by the current Run see the run before or this one, never both; an interrupted call can be made
+        again.
+        """
+
+
+class Store(Loader, Reader, QueryRunner, Publisher, Protocol):
     """A graph store: open until closed; usable as a context manager."""
 
     url: str

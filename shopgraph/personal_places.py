@@ -94,10 +94,13 @@ def _outputs() -> Iterator[Place]:
     """What commands write where they are told to, and what a run holds while it lasts."""
     yield Place("evaluate --per-user FILE", "user_id", WRITTEN)
     yield Place("recommend --users … --out FILE", "user_id", WRITTEN)
+    for column in ("source", "evidence"):
+        yield Place("runs/*/recommended.parquet", column, "`publish` after that training, and delete the older folders")
     yield Place("recommend --user ID", "", "is shown, not kept")
     yield Place("graph-build --json", "", "is shown, not kept")
     yield Place("tables-update/", "", "goes when `graph-build --update` is run to its end, or delete the folder")
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
+    yield Place("runs/.run-*/", "", "goes with the run; what a killed run leaves goes with the next `publish`")
     yield Place(".tables-*/", "", ENDS)
     yield Place(".graph-*/", "", ENDS)
     yield Place("import/", "", IMPORTED)

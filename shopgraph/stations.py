@@ -146,6 +146,13 @@ def _refresh(workspace: Workspace, store: Store, url: str, progress: Progress) -
     return Snapshot.load(workspace.snapshot)
 
 
+def keep_snapshot(workspace: Workspace, store: Store, url: str, built: str | None) -> None:
+    """Say that the saved snapshot still is the store's, whose graph is what it was: `built`, its fingerprint."""
+    counter = store.build_counter()
+    if built is not None and store.built() == built:
+        workspace.remember(snapshot={"store": workspace.store_name(url), "counter": counter})
+
+
 def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> NodeVectors:
     """Product text → vectors; unchanged texts come from the cache."""
     from encoders.vectors import encode_products

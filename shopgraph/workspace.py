@@ -64,6 +64,11 @@ class Workspace:
         return self.root / "embeddings"
 
     @property
+    def runs(self) -> Path:
+        """The archive of published runs, a folder each."""
+        return self.root / "runs"
+
+    @property
     def reports(self) -> Path:
         """Quality and evaluation reports."""
         return self.root / "reports"

@@ -28,10 +28,28 @@ from gnn.protocol.variants import first_of_group, variant_groups
 from gnn.rerank.reranker import Reranker
 from gnn.rerank.rules import RAW, checked, pinned_rows, sellable
 from gnn.rerank.traits import Traits
+from gnn.serving.ties import Ties
 from kg.snapshot import Snapshot
 
 Repeats = Literal["exclude", "include"]
 COLUMNS = ["user_id", "rank", "product_id", "score"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lists of some users.
+
+    Attributes:
+        users: user rows, shape (n,).
+        products: product rows, best first, -1 where a list is shorter, shape (n, k).
+        scores: their scores, shape (n, k).
+        scale: per component of the model the deviation of each user's scores, shape (n,).
+    """
+
+    users: NDArray[np.int64]
+    products: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    scale: dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -88,11 +106,16 @@ class Recommendations:
         return variant_groups(self.snapshot)
 
     @cached_property
+    def ties(self) -> Ties:
+        """What joins products that users had to those that they are shown."""
+        config = self.bundle.config
+        dated = self.bundle.record["split"]["method"] == "time"
+        return Ties(self.snapshot, self.history, self.allowed, config.graph.exclude_relations, dated)
+
+    @cached_property
     def traits(self) -> Traits:
         """What re-ranking knows of the products."""
-        network = self.parts.get(NETWORK)
-        vectors = network.items if isinstance(network, NetworkScores) else None
-        return replace(Traits.of(self.snapshot, self.rerank.calibration_level), vectors=vectors)
+        return replace(Traits.of(self.snapshot, self.rerank.calibration_level), vectors=self.product_vectors)
 
     @cached_property
     def _fused(self) -> dict[str, Fused]:
@@ -189,6 +212,22 @@ class Recommendations:
         candidates: str | Sequence[str] = "all",
     ) -> Iterator[pd.DataFrame]:
         """As `recommend`, one frame per block of users: memory does not grow with their number."""
+        products, users = self.snapshot.nodes["Product"].ids, self.snapshot.nodes["User"].ids
+        for block in self.blocks(user_ids, k, repeats, candidates):
+            where, place = np.nonzero(block.products >= 0)
+            chosen = block.products[where, place]
+            scores = block.scores[where, place]
+            yield _frame(users.take(block.users[where]), place + 1, products.take(chosen), scores)
+
+    def blocks(
+        self,
+        user_ids: Sequence[str] | None,
+        k: int,
+        repeats: Repeats,
+        candidates: str | Sequence[str] = "all",
+        cells: int | None = None,
+    ) -> Iterator[Block]:
+        """As `stream`, as rows of the graph and with the scale of the scores; `cells` scores at a time."""
         if k < 1:
             raise GnnError(f"k is {k}", "--k", "ask for one product or more")
         rows, _ = self.user_rows(user_ids)
@@ -196,19 +235,15 @@ class Recommendations:
         columns = columns[sellable(self.snapshot, self.rerank, self.at)[columns]]
         pins = pinned_rows(checked(self.rerank), self.snapshot.nodes["Product"].ids)
         reranker = Reranker(self.rerank, self.traits, columns, len(rows), pins)
-        products, users = self.snapshot.nodes["Product"].ids, self.snapshot.nodes["User"].ids
-        for at in blocks(len(rows), max(1, len(columns)), self.bundle.config.eval.block):
-            lists, scores = self._lists(rows[at], columns, scorer, reranker, k)
-            where, place = np.nonzero(lists >= 0)
-            chosen = lists[where, place]
-            yield _frame(users.take(rows[at][where]), place + 1, products.take(columns[chosen]), scores[where, place])
+        for at in blocks(len(rows), max(1, len(columns)), cells or self.bundle.config.eval.block):
+            yield self._block(rows[at], columns, scorer, reranker, k)
 
-    def _lists(
+    def _block(
         self, users: NDArray[np.int64], columns: NDArray[np.int64], scorer: Fused, reranker: Reranker, k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Columns and scores of the users' lists, shape (len(users), k) each."""
+    ) -> Block:
+        """The users' lists."""
         histories = self.history.take(users)
-        scores = scorer.scores(users, columns)
+        scores, scale = scorer.scaled(users, columns)
         if scorer.masks_seen:
             scores[seen_columns(histories, columns)] = MASKED
             if not self.rerank.own_variants:
@@ -217,8 +252,9 @@ class Recommendations:
                 scores[known[:, self.groups[columns]]] = MASKED
         lists = reranker.lists(scores, histories, k)
         if not len(columns):
-            return lists, np.zeros(lists.shape, np.float32)
-        return lists, np.take_along_axis(scores, np.maximum(lists, 0), 1)
+            return Block(users, lists, np.zeros(lists.shape, np.float32), scale)
+        at = np.maximum(lists, 0)
+        return Block(users, np.where(lists >= 0, columns[at], -1), np.take_along_axis(scores, at, 1), scale)
 
     def similar(self, product_id: str, k: int = 10) -> pd.DataFrame:
         """Products whose network vectors point the same way, one per variant group, its own group left out.
@@ -231,24 +267,68 @@ class Recommendations:
         Raises:
             GnnError: the product is unknown.
         """
-        row, network = self.product_row(product_id), self.parts.get(NETWORK)
-        columns = np.flatnonzero(self.allowed & (self.groups != self.groups[row]))
-        if isinstance(network, NetworkScores):
-            near = (network.items[columns] @ network.items[row])[None]
+        return self._similar(np.asarray([self.product_row(product_id)]), k)
+
+    def similar_all(self, k: int = 10) -> Iterator[pd.DataFrame]:
+        """As `similar` for every product about which the model knows something, a block of products per frame.
+
+        A model without the network knows only products that somebody had.
+        """
+        known = self.history.buyers > 0 if self.product_vectors is None else np.ones(self.history.n_items, np.bool_)
+        rows = np.flatnonzero(known)
+        for at in blocks(len(rows), int(self.allowed.sum()), self.bundle.config.eval.block):
+            yield self._similar(rows[at], k)
+
+    def _similar(self, rows: NDArray[np.int64], k: int) -> pd.DataFrame:
+        vectors, columns = self.product_vectors, np.flatnonzero(self.allowed)
+        if vectors is not None:
+            near = vectors[rows] @ vectors[columns].T
         else:
-            near = self.scorer("exclude").scores_for(Interactions.of_one(row, self.history.n_items), columns)
-        order = top_k(near, len(columns))
-        best = first_of_group(order, self.groups[columns], min(k, len(columns)))[0]
-        best = best[best >= 0]
+            near = self.scorer("exclude").scores_for(Interactions.of_each(rows, self.history.n_items), columns)
+        for row, group in zip(near, self.groups[rows], strict=True):
+            row[self._members(int(group))] = MASKED
+        best = self._best_of_groups(near, min(k, len(columns)))
+        where, place = np.nonzero(best >= 0)
+        chosen = best[where, place]
         products = self.snapshot.nodes["Product"].ids
         return pd.DataFrame(
             {
-                "product_id": product_id,
-                "rank": np.arange(1, len(best) + 1),
-                "similar_id": products.take(columns[best]),
-                "score": near[0, best].astype(np.float64),
+                "product_id": products.take(rows[where]),
+                "rank": place + 1,
+                "similar_id": products.take(columns[chosen]),
+                "score": near[where, chosen].astype(np.float64),
             }
         )
+
+    def _best_of_groups(self, near: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """The k best columns of each row, one per variant group: looked for among few, then where needed among all."""
+        groups, c = self.groups[self.allowed], near.shape[1]
+        best = np.full((len(near), k), -1)
+        rest = np.arange(len(near))
+        for width in (4 * k, 40 * k, c):
+            some = near if len(rest) == len(near) else near[rest]
+            best[rest] = first_of_group(top_k(some, min(width, c)), groups, k)
+            rest = rest[best[rest, -1] < 0]
+            if width >= c or not len(rest):
+                return best
+        return best
+
+    @cached_property
+    def _group_columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The allowed products by variant group: their columns, and where each group's begin."""
+        groups = self.groups[self.allowed]
+        order = np.argsort(groups, kind="stable")
+        return order, np.searchsorted(groups[order], np.arange(int(self.groups.max(initial=-1)) + 2))
+
+    def _members(self, group: int) -> NDArray[np.int64]:
+        order, bounds = self._group_columns
+        return order[bounds[group] : bounds[group + 1]]
+
+    @cached_property
+    def product_vectors(self) -> NDArray[np.float32] | None:
+        """The network's unit vectors of the products, shape (n_items, d); None for a model without the network."""
+        network = self.parts.get(NETWORK)
+        return network.items if isinstance(network, NetworkScores) else None
 
 
 def _frame(

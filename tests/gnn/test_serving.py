@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
@@ -17,9 +18,11 @@ from gnn.evaluation.recs_file import evaluate_recs
 from gnn.evaluation.report import table
 from gnn.model.training import train
 from gnn.serving.explain import Explainer
-from gnn.serving.recommend import Recommendations
+from gnn.serving.reasons import lists_with_reasons
+from gnn.serving.recommend import Recommendations, Repeats
+from gnn.serving.ties import RELATED, Pairs, Ties
 from ingest.progress import SilentProgress
-from kg.snapshot import EdgeTable, Snapshot
+from kg.snapshot import EdgeTable, IdMap, NodeTable, Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +302,69 @@ def test_users_without_history_are_a_slice_of_their_own(
     best = [i for i in np.argsort(-history.buyers, kind="stable") if i != 5][:20]
     assert cold["relevant"] == len(bought)
     assert cold["recall@20"]["mean"] == pytest.approx(len(bought & set(best)) / len(bought))
+
+
+@pytest.mark.parametrize("repeats", ["exclude", "include"])
+def test_reasons_of_all_users_are_those_of_explaining_each(served: Recommendations, repeats: Repeats) -> None:
+    found = pd.concat(list(lists_with_reasons(served, 6, repeats)), ignore_index=True)
+    pd.testing.assert_frame_equal(found[["user_id", "rank", "product_id", "score"]], served.recommend(None, 6, repeats))
+    explainer = Explainer(served)
+    kinds = set()
+    for user, rows in found.groupby("user_id"):
+        for row, why in zip(rows.itertuples(), explainer.explain_all(user, rows["product_id"].tolist()), strict=True):
+            if repeats == "include" and why.reason_kind != "bought-before":
+                continue  # explained as a new product there, from another mixture of the recommenders
+            kinds.add(row.reason_kind)
+            assert (row.reason_kind, row.reason, row.evidence) == (why.reason_kind, why.reason, why.evidence)
+    assert kinds >= ({"same-category", "same-aisle"} if repeats == "exclude" else {"bought-before"})
+
+
+def test_many_users_change_no_tie(served: Recommendations, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, items = served.history.of(4), np.asarray([0, 3, 7, 8])
+    few = served.ties.between(own, items)
+    monkeypatch.setattr("gnn.serving.ties.DENSE_USERS", 10)
+    many = served.ties.between(own, items)
+    assert all((one == other).all() for one, other in zip(few, many, strict=True))
+    history = served.history
+    buyers = [set(history.users[history.items == item]) - {4} for item in range(80)]
+    both = [[len(buyers[mine] & buyers[theirs]) for theirs in items] for mine in own]
+    assert few[1].tolist() == both
+
+
+def test_outside_relations_make_reasons(served: Recommendations) -> None:
+    """p001 and p003 share an entity of two products, p005 and p007 a popular one, p009 leads to p011 itself."""
+    shop = served.snapshot
+    entities = NodeTable(IdMap.of(["few", "many"]), pa.table({"type": ["x", "x"]}))
+    pairs = [(1, 0), (3, 0), *((n, 1) for n in range(5, 80))]
+    table = pa.table({"relation": pa.array(["r"] * len(pairs), pa.large_string())})
+    src, dst = (np.asarray(side) for side in zip(*pairs, strict=True))
+    direct = EdgeTable(np.asarray([9]), np.asarray([11]), pa.table({"relation": pa.array(["r"], pa.large_string())}))
+    edges = {key: value for key, value in shop.edges.items() if key[1] in ("PURCHASED",)}
+    edges |= {("Product", "RELATED", "Entity"): EdgeTable(src, dst, table), ("Product", "RELATED", "Product"): direct}
+    graph = Snapshot({**shop.nodes, "Entity": entities}, edges)
+    ties = Ties(graph, served.history.where(np.zeros(len(served.history), np.bool_)), np.ones(80, np.bool_))
+    codes, _ = ties.between(np.asarray([1, 5, 9, 11]), np.asarray([3, 7, 11, 9]))
+    related = codes == RELATED
+    assert related.tolist() == [
+        [True, False, False, False],
+        [False] * 4,
+        [False, False, True, False],
+        [False, False, False, True],
+    ]
+    two = np.zeros(2, np.int64)
+    pairs_ = Pairs(two, np.asarray([1, 9]), np.asarray([3, 11]), two + RELATED, two)
+    said = ties.describe(pairs_)
+    assert said.evidence == [["u00", "p001", "few", "p003"], ["u00", "p009", "p011"]]
+    assert (said.via_ids, said.sentences[0].endswith("also tied to few")) == (["few", ""], True)
+    excluded = replace(ties, excluded=("r",))
+    assert not (excluded.between(np.asarray([1]), np.asarray([3]))[0] == RELATED).any()
+
+
+def test_similar_of_all_products_is_similar_of_each(served: Recommendations) -> None:
+    every = pd.concat(list(served.similar_all(4)), ignore_index=True)
+    assert every["product_id"].nunique() == 80
+    for product in ("p000", "p003", "p079"):
+        one = served.similar(product, 4)
+        mine = every[every["product_id"] == product].reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine.drop(columns="score"), one.drop(columns="score"))
+        np.testing.assert_allclose(mine["score"], one["score"], rtol=1e-5)

@@ -146,6 +146,10 @@ COMMON: list[tuple[str, list[str], list[list[Any]]]] = [
             ["in one basket", "green", "Green tea", 1],
         ],
     ),
+    # nothing is published here; tests/kg/test_publish.py has answers of runs
+    ("recommendations", ["user=ann"], []),
+    ("recommendation_paths", ["user=ann"], []),
+    ("similar_products", ["product=tea"], []),
     # of three buyers bob is the worst by recency, then ann; ann by money, then bob: both are hibernating
     (
         "segments",
@@ -175,6 +179,7 @@ NEO4J: list[tuple[str, list[str], list[list[Any]]]] = [
         ],
     ),
     ("shortest_path", ["product=tea", "other=nothing"], []),
+    ("similar_by_vector", ["product=tea"], []),
     ("order_rhythm", ["min_orders=2"], [["ann", 2, 5.0, 0.0], ["cat", 2, 1.0, 0.0]]),
     # the week from Monday, 30 October: 4 + 2; that from 6 November: 3; that from 4 December: 6 + 2
     (

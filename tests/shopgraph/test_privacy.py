@@ -93,6 +93,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     command(root, "evaluate", "evaluate", "--json", "--per-user", str(root / "per-user.parquet"))
     command(root, "recommend-all", "recommend", "--users", "all", "--k", "3", "--out", str(root / "recs.parquet"))
     command(root, "recommend", "recommend", "--user", USER, "--json")
+    command(root, "publish", "publish", "--k", "3", "--similar", "3", "--json")
     return Ran(root)
 
 
@@ -171,12 +172,16 @@ def test_the_planted_user_is_where_the_registry_says(ran: Ran) -> None:
         "recommend --user ID": "said-recommend.txt",
         "graph-build --json": "said-build.txt",
     }
+    (run,) = (ran.workspace / "runs").iterdir()
     listed = {
-        (p.where if p.where == "store" else outputs.get(p.where, f"w/{p.where}"), p.field) for p in personal_places()
+        (
+            p.where if p.where == "store" else outputs.get(p.where, f"w/{p.where.replace('/*/', f'/{run.name}/')}"),
+            p.field,
+        )
+        for p in personal_places()
     }
-    # what a run holds while it lasts, and what recommendations that are written back would fill
-    listed -= {(f"w/{name}", "") for name in (".tables-*/", ".graph-*/", ".import-*/", "import/")}
-    listed -= {("store", "RECOMMENDED.evidence")}
+    # what a run holds while it lasts, and what publishing writes into the store alone
+    listed -= {(f"w/{name}", "") for name in (".tables-*/", ".graph-*/", ".import-*/", "import/", "runs/.run-*/")}
     listed -= {("w/graph/User.RECOMMENDED.Product.parquet", c) for c in ("source", "evidence")}
     # only a ragged row of users could show an id there, and with contact fields in the table it is hidden
     listed -= {("w/tables/quarantine/users.parquet", "row")}

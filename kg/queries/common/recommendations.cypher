@@ -7,8 +7,11 @@
 // column brand: its brand's name
 // column score: what the model gave it
 // column reason: why, in a sentence
-// reads: RECOMMENDED, Product.title
+// reads: Run, RECOMMENDED, Product.title
+MATCH (run:Run)
+WHERE run.current
 MATCH (:User {id: $user})-[r:RECOMMENDED]->(p:Product)
+WHERE r.run = run.id
 OPTIONAL MATCH (p)-[:MADE_BY]->(b:Brand)
 RETURN r.rank AS rank, p.id AS product, p.title AS title, b.name AS brand, r.score AS score, r.reason AS reason
 ORDER BY rank

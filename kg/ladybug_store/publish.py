@@ -1,0 +1,78 @@
+"""Publishes a run into the embedded store: a copy of the file is written, checked and renamed over the old one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import ladybug
+
+from ingest.progress import Progress
+from kg.errors import GraphError
+from kg.ladybug_store.build import (
+    BUILD_POOL_BYTES,
+    MAX_FILE_BYTES,
+    check_edges,
+    edge_table,
+    load_edges,
+    remove_leftovers,
+    remove_side_files,
+)
+from kg.runs import RunFiles
+
+
+def publish(path: Path, files: RunFiles, progress: Progress) -> None:
+    """Put the run in the place of the one before.
+
+    Vectors are left to the process that computed them: the embedded store has no vector index without a download, and
+    a search over the model's own memory-mapped vectors is faster than one over a column.
+
+    Raises:
+        GraphError: the folder cannot be written, or a relationship of the run has an end that the graph has not.
+    """
+    fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
+    try:
+        remove_leftovers(path)
+        before = path.stat()
+        shutil.copyfile(path, fresh)
+        _write(fresh, files, progress)
+        now = path.stat()
+        if (before.st_ino, before.st_mtime_ns) != (now.st_ino, now.st_mtime_ns):
+            raise GraphError("the graph was built anew meanwhile", str(path), "publish again")
+        remove_side_files(path)
+        fresh.replace(path)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise GraphError(f"publishing failed: {reason}", str(path), "run shopgraph publish again") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+        remove_side_files(fresh)
+
+
+def _write(fresh: Path, files: RunFiles, progress: Progress) -> None:
+    """Each statement is a transaction of its own; the rename is the commit of all of them."""
+    rows = sum(edge.rows for edge in files.edges)
+    with (
+        progress.station("write run", total=rows, unit="rows") as station,
+        ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
+        ladybug.Connection(database) as connection,
+    ):
+        for edge in files.edges:
+            connection.execute(f"DROP TABLE `{edge.type}`")
+            connection.execute(edge_table([edge]))
+            load_edges(connection, edge, alone=True)
+            check_edges(connection, edge, fresh)
+            station.advance(edge.rows)
+        run = files.run
+        values = {
+            "id": run.id, "created": run.created, "model": run.model, "version": run.version, "config": run.config,
+            "metrics": run.metrics, "cutoff": run.cutoff, "fingerprint": run.fingerprint,
+        }  # fmt: skip
+        connection.execute("MATCH (r:`Run`) SET r.`current` = false")
+        given = {name: value for name, value in values.items() if value is not None}
+        # CREATE, since SET takes no parameter for a time
+        connection.execute("MATCH (r:`Run` {id: $id}) DELETE r", {"id": run.id})
+        fields = ", ".join(f"`{name}`: ${name}" for name in given)
+        connection.execute(f"CREATE (:`Run` {{{fields}, `current`: true}})", given)
+        connection.execute("CHECKPOINT")

@@ -1,0 +1,1 @@
+"""Pictures of a product's or a user's neighbourhood."""
