@@ -230,8 +230,6 @@ def _into_ladybug(path: str, written: WrittenBack) -> None:
     import ladybug
 
     with ladybug.Database(path, max_db_size=1 << 32) as database, ladybug.Connection(database) as connection:
-        connection.execute("ALTER TABLE RECOMMENDED DROP evidence")
-        connection.execute("ALTER TABLE RECOMMENDED ADD evidence STRING[]")
         for cypher, row in _written(written):
             connection.execute(cypher, dict(row))
 

@@ -79,11 +79,14 @@ RECOMMENDED = [
     _recommended("u1", "s1", 2, "popular", "u1", "s1"),
     _recommended("u2", "b1", 1, "bought-together", "u2", "a1", "u1", "b1"),
     _recommended("u3", "b1", 1, "bought-before", "u3", "b1"),
+    # of the run before, as while a new one is being published: no query may count them
+    *({**_recommended(u, p, 1, "popular", u, p), "run": "r0"} for u in ("u1", "u4") for p in ("z1", "a1")),
 ]
 SIMILAR = [
     {"product": "z1", "other": "a1", "run": "r1", "rank": 1, "score": 0.9},
     {"product": "z1", "other": "b1", "run": "r1", "rank": 2, "score": 0.8},
     {"product": "a1", "other": "b1", "run": "r1", "rank": 1, "score": 0.7},
+    {"product": "z1", "other": "s1", "run": "r0", "rank": 1, "score": 0.99},
 ]
 COMMON: list[tuple[str, list[str], list[list[Any]]]] = [
     # u1 and u2 bought Fizz, then Bubble (u2 one piece of each: the first by name); u4 stayed, u3 too

@@ -9,12 +9,14 @@
 // column neighbour_title: its title
 // column score: how similar
 // column buyers: users who bought the similar product
-// reads: SIMILAR, PURCHASED, Product.title
+// reads: Run, SIMILAR, PURCHASED, Product.title
+MATCH (run:Run)
+WHERE run.current
 MATCH (n:Product)<-[:PURCHASED]-(u:User)
-WITH n, count(DISTINCT u.id) AS buyers
+WITH run.id AS current, n, count(DISTINCT u.id) AS buyers
 WHERE buyers >= $min_buyers
 MATCH (p:Product)-[s:SIMILAR]->(n)
-WHERE p.recommendable AND NOT EXISTS { MATCH (p)<-[:PURCHASED]-(:User) }
+WHERE s.run = current AND p.recommendable AND NOT EXISTS { MATCH (p)<-[:PURCHASED]-(:User) }
 RETURN p.id AS product, p.title AS title, n.id AS neighbour, n.title AS neighbour_title, s.score AS score, buyers
 ORDER BY score DESC, buyers DESC, product, neighbour
 LIMIT $k

@@ -9,16 +9,19 @@
 // column coverage: products_in per product
 // column recommendations: all places of all lists
 // column gini: concentration
-// reads: RECOMMENDED
+// reads: Run, RECOMMENDED
+MATCH (run:Run)
+WHERE run.current
 MATCH (u:User)
-WITH count(u) AS users
+WITH run.id AS current, count(u) AS users
 MATCH (p:Product)
 WHERE p.recommendable
-WITH users, count(p) AS products
-MATCH (u:User)-[:RECOMMENDED]->(:Product)
-WITH users, products, count(DISTINCT u.id) AS users_with
+WITH current, users, count(p) AS products
+MATCH (u:User)-[r:RECOMMENDED]->(:Product)
+WHERE r.run = current
+WITH current, users, products, count(DISTINCT u.id) AS users_with
 MATCH (:User)-[r:RECOMMENDED]->(p:Product)
-WHERE p.recommendable
+WHERE r.run = current AND p.recommendable
 WITH users, products, users_with, p.id AS id, count(r) AS times
 WITH users, products, users_with, times, count(id) AS n
 WITH users, products, users_with, collect({times: times, n: n}) AS groups, sum(n) AS products_in,

@@ -9,8 +9,11 @@
 // column name: its title or name
 // column reason_kind: kind of the reason
 // column reason: the reason in a sentence
-// reads: RECOMMENDED.evidence, Product.title, Brand.name, Category.name
+// reads: Run, RECOMMENDED.evidence, Product.title, Brand.name, Category.name
+MATCH (run:Run)
+WHERE run.current
 MATCH (:User {id: $user})-[r:RECOMMENDED]->(:Product {id: $product})
+WHERE r.run = run.id
 UNWIND range(1, size(r.evidence)) AS step
 WITH r.reason_kind AS reason_kind, r.reason AS reason, step, size(r.evidence) AS steps,
      r.evidence[step - size(r.evidence) - 1] AS id

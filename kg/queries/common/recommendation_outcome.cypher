@@ -8,8 +8,9 @@
 // reads: RECOMMENDED, PURCHASED.at, Run.current, Run.cutoff
 MATCH (run:Run)
 WHERE run.current
-WITH max(run.cutoff) AS cutoff
+WITH run.id AS current, run.cutoff AS cutoff
 MATCH (u:User)-[r:RECOMMENDED]->(p:Product)
+WHERE r.run = current
 WITH cutoff, r.rank AS rank, u, p
 OPTIONAL MATCH (u)-[b:PURCHASED]->(p)
 WHERE b.at > cutoff

@@ -1,5 +1,11 @@
 // title: The paths behind a user's published recommendations, matched again by the evidence on them
+// topic: recommendations
 // param user: string — the user's id
+// column rank: place in the list, from 1
+// column product: the recommended product
+// column kind: kind of the reason
+// column had: a product of the user's history on the path
+// column via: category, brand, entity or other user in the middle; empty where the path has none
 // reads: Run, RECOMMENDED, IN_CATEGORY, MADE_BY, CHILD_OF, RELATED
 MATCH (run:Run)
 WHERE run.current

@@ -6,8 +6,11 @@
 // column products: different products
 // column share: of all recommendations
 // column mean_rank: mean place in the list
-// reads: RECOMMENDED
+// reads: Run, RECOMMENDED
+MATCH (run:Run)
+WHERE run.current
 MATCH (u:User)-[r:RECOMMENDED]->(p:Product)
+WHERE r.run = run.id
 WITH r.reason_kind AS kind, count(r) AS n, count(DISTINCT u.id) AS users, count(DISTINCT p.id) AS products,
      avg(r.rank) AS mean_rank
 WITH collect({kind: coalesce(kind, 'none'), n: n, users: users, products: products, mean_rank: mean_rank}) AS rows,

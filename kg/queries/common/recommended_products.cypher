@@ -7,10 +7,14 @@
 // column share: of all users with a list
 // column mean_rank: mean place in the list
 // column buyers: users who bought it
-// reads: RECOMMENDED, PURCHASED, Product.title
-MATCH (u:User)-[:RECOMMENDED]->(:Product)
-WITH count(DISTINCT u.id) AS everyone
+// reads: Run, RECOMMENDED, PURCHASED, Product.title
+MATCH (run:Run)
+WHERE run.current
+MATCH (u:User)-[r:RECOMMENDED]->(:Product)
+WHERE r.run = run.id
+WITH run.id AS current, count(DISTINCT u.id) AS everyone
 MATCH (u:User)-[r:RECOMMENDED]->(p:Product)
+WHERE r.run = current
 WITH everyone, p, count(DISTINCT u.id) AS users, avg(r.rank) AS mean_rank
 ORDER BY users DESC, p.id
 LIMIT $k

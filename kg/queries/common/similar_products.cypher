@@ -1,5 +1,11 @@
 // title: Products that the published run finds similar to a product
+// topic: recommendations
 // param product: string — the product's id
+// column rank: place, from 1
+// column product: the similar product's id
+// column title: its title
+// column brand: its brand's name
+// column score: how similar
 // reads: Run, SIMILAR, Product.title
 MATCH (run:Run)
 WHERE run.current

@@ -1,6 +1,10 @@
 // title: Nearest products by the published vectors, found with the vector index
+// topic: recommendations
 // param product: string — the product's id
 // param k: integer = 10 — how many neighbours
+// column product: the neighbour's id
+// column title: its title
+// column score: similarity of the vectors
 // reads: Run, Product.title
 // needs: vector_index
 MATCH (run:Run {current: true})
