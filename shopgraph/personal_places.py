@@ -93,6 +93,7 @@ def _outputs() -> Iterator[Place]:
     yield Place("evaluate --per-user FILE", "user_id", WRITTEN)
     yield Place("recommend --users … --out FILE", "user_id", WRITTEN)
     yield Place("recommend --user ID", "", "is shown, not kept")
+    yield Place("query … --out FILE", "", "the command again after that build, or delete the file")
     yield Place("graph-build --json", "", "is shown, not kept")
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
     yield Place(".tables-*/", "", ENDS)
