@@ -97,6 +97,7 @@ def _outputs() -> Iterator[Place]:
     for column in ("source", "evidence"):
         yield Place("runs/*/recommended.parquet", column, "`publish` after that training, and delete the older folders")
     yield Place("recommend --user ID", "", "is shown, not kept")
+    yield Place("query … --out FILE", "", "the command again after that build, or delete the file")
     yield Place("graph-build --json", "", "is shown, not kept")
     yield Place("tables-update/", "", "goes when `graph-build --update` is run to its end, or delete the folder")
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")

@@ -94,6 +94,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     command(root, "recommend-all", "recommend", "--users", "all", "--k", "3", "--out", str(root / "recs.parquet"))
     command(root, "recommend", "recommend", "--user", USER, "--json")
     command(root, "publish", "publish", "--k", "3", "--similar", "3", "--json")
+    asked = ["--cypher", "MATCH (u:User {id: $id}) RETURN u.id AS id", "--param", f"id={USER}"]
+    command(root, "query", "query", *asked, "--out", str(root / "asked.json"))
     return Ran(root)
 
 
@@ -170,6 +172,7 @@ def test_the_planted_user_is_where_the_registry_says(ran: Ran) -> None:
         "evaluate --per-user FILE": "per-user.parquet",
         "recommend --users … --out FILE": "recs.parquet",
         "recommend --user ID": "said-recommend.txt",
+        "query … --out FILE": "asked.json",
         "graph-build --json": "said-build.txt",
     }
     (run,) = (ran.workspace / "runs").iterdir()
