@@ -223,9 +223,11 @@ def _recommended(model: Recommendations, options: PublishOptions, progress: Prog
 
 
 def _similar(model: Recommendations, k: int, progress: Progress) -> Iterator[pa.Table]:
+    from gnn.serving.similar import similar_all
+
     products = len(model.snapshot.nodes["Product"])
     with progress.station("find similar products", total=products, unit="products") as station:
-        for frame in model.similar_all(k):
+        for frame in similar_all(model, k):
             station.advance(frame["product_id"].nunique())
             yield _edges(frame, "product_id", "similar_id")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gnn.config import RerankConfig
 from gnn.errors import GnnError
-from gnn.measure.ranking import MASKED, blocks, top_k
+from gnn.measure.ranking import MASKED, blocks
 from gnn.model.align import align, make_split
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
@@ -24,7 +24,7 @@ from gnn.network.scores import NetworkScores
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import NEW, NEXT, recommendable
-from gnn.protocol.variants import first_of_group, variant_groups
+from gnn.protocol.variants import variant_groups
 from gnn.rerank.reranker import Reranker
 from gnn.rerank.rules import RAW, checked, pinned_rows, sellable
 from gnn.rerank.traits import Traits
@@ -255,74 +255,6 @@ class Recommendations:
             return Block(users, lists, np.zeros(lists.shape, np.float32), scale)
         at = np.maximum(lists, 0)
         return Block(users, np.where(lists >= 0, columns[at], -1), np.take_along_axis(scores, at, 1), scale)
-
-    def similar(self, product_id: str, k: int = 10) -> pd.DataFrame:
-        """Products whose network vectors point the same way, one per variant group, its own group left out.
-
-        A model without the network says what it would recommend to someone who has bought this one product.
-
-        Returns:
-            Columns product_id, rank (from 1), similar_id, score (cosine; without the network the model's own).
-
-        Raises:
-            GnnError: the product is unknown.
-        """
-        return self._similar(np.asarray([self.product_row(product_id)]), k)
-
-    def similar_all(self, k: int = 10) -> Iterator[pd.DataFrame]:
-        """As `similar` for every product about which the model knows something, a block of products per frame.
-
-        A model without the network knows only products that somebody had.
-        """
-        known = self.history.buyers > 0 if self.product_vectors is None else np.ones(self.history.n_items, np.bool_)
-        rows = np.flatnonzero(known)
-        for at in blocks(len(rows), int(self.allowed.sum()), self.bundle.config.eval.block):
-            yield self._similar(rows[at], k)
-
-    def _similar(self, rows: NDArray[np.int64], k: int) -> pd.DataFrame:
-        vectors, columns = self.product_vectors, np.flatnonzero(self.allowed)
-        if vectors is not None:
-            near = vectors[rows] @ vectors[columns].T
-        else:
-            near = self.scorer("exclude").scores_for(Interactions.of_each(rows, self.history.n_items), columns)
-        for row, group in zip(near, self.groups[rows], strict=True):
-            row[self._members(int(group))] = MASKED
-        best = self._best_of_groups(near, min(k, len(columns)))
-        where, place = np.nonzero(best >= 0)
-        chosen = best[where, place]
-        products = self.snapshot.nodes["Product"].ids
-        return pd.DataFrame(
-            {
-                "product_id": products.take(rows[where]),
-                "rank": place + 1,
-                "similar_id": products.take(columns[chosen]),
-                "score": near[where, chosen].astype(np.float64),
-            }
-        )
-
-    def _best_of_groups(self, near: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        """The k best columns of each row, one per variant group: looked for among few, then where needed among all."""
-        groups, c = self.groups[self.allowed], near.shape[1]
-        best = np.full((len(near), k), -1)
-        rest = np.arange(len(near))
-        for width in (4 * k, 40 * k, c):
-            some = near if len(rest) == len(near) else near[rest]
-            best[rest] = first_of_group(top_k(some, min(width, c)), groups, k)
-            rest = rest[best[rest, -1] < 0]
-            if width >= c or not len(rest):
-                return best
-        return best
-
-    @cached_property
-    def _group_columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The allowed products by variant group: their columns, and where each group's begin."""
-        groups = self.groups[self.allowed]
-        order = np.argsort(groups, kind="stable")
-        return order, np.searchsorted(groups[order], np.arange(int(self.groups.max(initial=-1)) + 2))
-
-    def _members(self, group: int) -> NDArray[np.int64]:
-        order, bounds = self._group_columns
-        return order[bounds[group] : bounds[group + 1]]
 
     @cached_property
     def product_vectors(self) -> NDArray[np.float32] | None:

@@ -32,9 +32,11 @@ def command(
 
     Example: shopgraph similar --product 995242 --k 5
     """
+    from gnn.serving.similar import similar
+
     place = workspace_at(workspace)
     snapshot = current_snapshot(place, store, console.progress())
-    found = load_model(place, snapshot).similar(product, k)
+    found = similar(load_model(place, snapshot), product, k)
     cards = Cards(snapshot)
     if json_output:
         console.emit_json(found.to_dict("records"))

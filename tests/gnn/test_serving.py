@@ -20,6 +20,7 @@ from gnn.model.training import train
 from gnn.serving.explain import Explainer
 from gnn.serving.reasons import lists_with_reasons
 from gnn.serving.recommend import Recommendations, Repeats
+from gnn.serving.similar import similar, similar_all
 from gnn.serving.ties import RELATED, Pairs, Ties
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeTable, IdMap, NodeTable, Snapshot
@@ -72,7 +73,7 @@ def test_unknown_users_are_named_or_counted(served: Recommendations) -> None:
     rows, unknown = served.user_rows(["u01", "nobody", "u00", "u01"])
     assert (rows.tolist(), unknown) == ([1, 0], ["nobody"])
     assert served.recommend(["u01", "nobody"], 3)["user_id"].tolist() == ["u01"] * 3
-    for call in (lambda: served.similar("px"), lambda: Explainer(served).explain("u00", "px")):
+    for call in (lambda: similar(served, "px"), lambda: Explainer(served).explain("u00", "px")):
         with pytest.raises(GnnError, match="unknown product 'px'"):
             call()
 
@@ -116,17 +117,17 @@ def test_variants_share_a_place_and_own_ones_may_be_left_out(
         bought = set(served.history.of(user))
         assert not bought & set(shop.nodes["Product"].ids.rows(recs["product_id"][recs["user_id"] == f"u{user:02d}"]))
     assert met > 60
-    similar = served.similar("p000", 20)
-    kinds = groups[similar["similar_id"].str[1:].astype(int)]
+    near = similar(served, "p000", 20)
+    kinds = groups[near["similar_id"].str[1:].astype(int)]
     assert groups[0] not in kinds
     assert len(set(kinds)) == len(kinds) == 15
 
 
 def test_similar_products_are_of_the_taste(served: Recommendations) -> None:
-    similar = served.similar("p003", 5)
-    assert even(similar["similar_id"]).tolist() == [1] * 5
-    assert similar["rank"].tolist() == [1, 2, 3, 4, 5]
-    assert similar["score"].is_monotonic_decreasing
+    near = similar(served, "p003", 5)
+    assert even(near["similar_id"]).tolist() == [1] * 5
+    assert near["rank"].tolist() == [1, 2, 3, 4, 5]
+    assert near["score"].is_monotonic_decreasing
 
 
 def test_contributions_are_what_deletion_costs(served: Recommendations) -> None:
@@ -361,10 +362,10 @@ def test_outside_relations_make_reasons(served: Recommendations) -> None:
 
 
 def test_similar_of_all_products_is_similar_of_each(served: Recommendations) -> None:
-    every = pd.concat(list(served.similar_all(4)), ignore_index=True)
+    every = pd.concat(list(similar_all(served, 4)), ignore_index=True)
     assert every["product_id"].nunique() == 80
     for product in ("p000", "p003", "p079"):
-        one = served.similar(product, 4)
+        one = similar(served, product, 4)
         mine = every[every["product_id"] == product].reset_index(drop=True)
         pd.testing.assert_frame_equal(mine.drop(columns="score"), one.drop(columns="score"))
         np.testing.assert_allclose(mine["score"], one["score"], rtol=1e-5)

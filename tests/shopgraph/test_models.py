@@ -49,6 +49,11 @@ def test_one_model_all_commands(model: str, copy: Path, run: Run, tmp_path: Path
     near = run("similar", "--product", "p03", "--json", "--workspace", str(copy))
     assert near.returncode == 0, near.stderr
     assert all(int(row["similar_id"][1:]) % 2 for row in json.loads(near.stdout)[:5])
+    done = run("publish", "--similar", "5", "--workspace", str(copy))
+    assert done.returncode == 0, done.stderr
+    words = ("query", "similar_products", "--param", "product=p03", "--format", "json", "--workspace", str(copy))
+    published = [row["product"] for row in json.loads(run(*words).stdout)]
+    assert published == [row["similar_id"] for row in json.loads(near.stdout)[:5]]
 
 
 def test_an_unknown_model_is_named_with_the_known_ones(copy: Path, run: Run) -> None:
