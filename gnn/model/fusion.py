@@ -48,29 +48,23 @@ class Fused(Fitted):
 
     def scores(self, users: NDArray[np.int64], items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (len(users), len(items))."""
-        return self.scaled(users, items)[0]
-
-    def scaled(
-        self, users: NDArray[np.int64], items: Items = None
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Dense scores, and per component the deviation of each user's, shape (len(users),); 1 for a single one."""
         if self.single is not None:
-            return self.single.scores(users, items), dict.fromkeys(self.parts, np.ones(len(users), np.float32))
+            return self.single.scores(users, items)
         return self._standardised(lambda part, rows: part.scores(users, rows), self.history.take(users), items)
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
         if self.single is not None:
             return self.single.scores_for(histories, items)
-        return self._standardised(lambda part, rows: part.scores_for(histories, rows), histories, items)[0]
+        return self._standardised(lambda part, rows: part.scores_for(histories, rows), histories, items)
 
     def _standardised(
         self, score: Callable[[Fitted, Items], NDArray[np.float32]], histories: Interactions, items: Items
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    ) -> NDArray[np.float32]:
         wanted = np.arange(histories.n_items) if items is None else items
         both = wanted if np.array_equal(wanted, self.reference) else np.union1d(wanted, self.reference)
         raw = ((name, score(part, both)) for name, part in self.parts.items())
-        return self._weighed(raw, histories, wanted, both)
+        return self.combine(raw, histories, wanted, both)
 
     def combine(
         self,
@@ -94,29 +88,17 @@ class Fused(Fitted):
             return np.array(
                 next(scores for name, scores in raw if name in self.parts)[:, np.searchsorted(scored, wanted)]
             )
-        return self._weighed(raw, histories, wanted, scored)[0]
-
-    def _weighed(
-        self,
-        raw: Iterable[tuple[str, NDArray[np.float32]]],
-        histories: Interactions,
-        wanted: NDArray[np.int64],
-        scored: NDArray[np.int64],
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """What `combine` gives, and the deviations of the components."""
         at, reference = np.searchsorted(scored, wanted), np.searchsorted(scored, self.reference)
         seen = seen_columns(histories, self.reference) if self.masks_seen else None
         total = np.zeros((histories.n_users, len(wanted)), np.float32)
-        deviations: dict[str, NDArray[np.float32]] = {}
         for name, scores in raw:
             if self.weights.get(name):
                 mean, deviation = standard(scores if len(reference) == len(scored) else scores[:, reference], seen)
-                deviations[name] = deviation
                 part = scores.copy() if len(at) == len(scored) else scores[:, at]
                 part -= mean[:, None]
                 part *= (np.float32(self.weights[name]) / deviation)[:, None]
                 total += part
-        return total, deviations
+        return total
 
     def deviations(self, user: Interactions) -> dict[str, np.float32]:
         """Per component, the deviation that scales this one user's scores; 1 for a single component."""
@@ -140,28 +122,10 @@ class Fused(Fitted):
             float32, shape (m,).
         """
         scale = self.deviations(user) if deviations is None else deviations
-        return self.scaled_deletions(np.asarray([item]))(user, np.zeros(1, np.int64), scale)[:, 0]
-
-    def scaled_deletions(
-        self, items: NDArray[np.int64]
-    ) -> Callable[[Interactions, NDArray[np.int64], Mapping[str, np.float32]], NDArray[np.float32]]:
-        """As `losses` for many users and products: what depends on the products `items` alone is computed once.
-
-        Returns:
-            A function of one user's history (m pairs), positions in `items` (k,) and what `deviations` says of that
-            user; it gives float32, shape (m, k).
-        """
-        ready = {name: part.deletions(items) for name, part in self.parts.items()}
-
-        def falls(
-            user: Interactions, at: NDArray[np.int64], deviations: Mapping[str, np.float32]
-        ) -> NDArray[np.float32]:
-            total = np.zeros((len(user), len(at)), np.float32)
-            for name, fall in ready.items():
-                total += fall(user, at) * (np.float32(self.weights[name]) / deviations[name])
-            return total
-
-        return falls
+        total = np.zeros(len(user), np.float32)
+        for name, part in self.parts.items():
+            total += part.losses(user, item) * (np.float32(self.weights[name]) / scale[name])
+        return total
 
 
 def seen_columns(histories: Interactions, items: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gnn.network.graph_network import Views
 from gnn.network.sparse import times
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import Deletions, Fitted, Items
+from gnn.protocol.recommender import Fitted, Items
 
 
 class NetworkScores(Fitted):
@@ -64,19 +64,11 @@ class NetworkScores(Fitted):
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """Score with the whole history minus score with the user's vector built without pair j. Shape (m,)."""
-        return self.deletions(np.asarray([item]))(user, np.zeros(1, np.int64))[:, 0]
-
-    def deletions(self, items: NDArray[np.int64]) -> Deletions:
-        """The user's vectors without each pair serve for all products."""
-
-        def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-            sent = self.messages[user.items]
-            whole = sent.sum(0)
-            without = _unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
-            vectors = self.items[items[at]].T * self.temperature
-            return np.asarray(_unit(whole[None]) @ vectors - without @ vectors, dtype=np.float32)
-
-        return falls
+        sent = self.messages[user.items]
+        whole = sent.sum(0)
+        without = _unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
+        vector = self.items[item] * self.temperature
+        return np.asarray(_unit(whole[None])[0] @ vector - without @ vector, dtype=np.float32)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

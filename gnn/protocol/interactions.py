@@ -145,10 +145,10 @@ class Interactions:
         return copies.where(mask)
 
     @classmethod
-    def of_each(cls, items: NDArray[np.int64], n_items: int) -> Interactions:
-        """A user per item who has that one pair, once, at an unknown time."""
-        once, unknown = np.ones(len(items), np.float32), np.full(len(items), UNKNOWN)
-        return cls(np.arange(len(items) + 1), np.asarray(items), once, once, unknown, unknown, n_items)
+    def of_one(cls, item: int, n_items: int) -> Interactions:
+        """One user with one pair, once, at an unknown time."""
+        once, unknown = np.ones(1, np.float32), np.full(1, UNKNOWN)
+        return cls(np.asarray([0, 1]), np.asarray([item]), once, once, unknown, unknown, n_items)
 
     def _log(self, mask: NDArray[np.bool_], place: NDArray[np.int64]) -> Log | None:
         """The events of the pairs where `mask` holds, pair p standing at `place[p]`."""

@@ -37,8 +37,6 @@ class Recommender(Protocol):
         """Scores for users who have these histories instead, shape (histories.n_users, len(items))."""
 
 
-Deletions = Callable[[Interactions, NDArray[np.int64]], NDArray[np.float32]]
-"""One user's history (m pairs) and positions in a list of products (k,) to the falls of their scores, shape (m, k)."""
 Judge = Callable[[Recommender], float]
 """Quality on validation, larger is better; it may raise to end a fit that is not worth going on."""
 
@@ -126,15 +124,6 @@ class Fitted:
         parts = np.array_split(pairs, 1 + len(user) ** 2 // LEFT_OUT)
         without = [self.scores_for(user.each_left_out(part), rows)[:, 0] for part in parts if len(part)]
         return np.asarray(whole - np.concatenate([np.zeros(0, np.float32), *without]), dtype=np.float32)
-
-    def deletions(self, items: NDArray[np.int64]) -> Deletions:
-        """As `losses` for many users and products: what depends on the products `items` alone is computed once."""
-
-        def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-            found = [self.losses(user, int(items[n])) for n in at]
-            return np.stack(found, axis=1) if found else np.zeros((len(user), 0), np.float32)
-
-        return falls
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `restore` needs beside history and facts."""

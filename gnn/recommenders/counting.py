@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gnn.models_config import OwnRepeatsConfig, RecentPopularityConfig
 from gnn.protocol.events import DAY
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import QUIET, Deletions, Fitted, Items, Work
+from gnn.protocol.recommender import QUIET, Fitted, Items, Work
 from gnn.recommenders.baskets import baskets_of
 from gnn.recommenders.inputs import input_matrix
 
@@ -86,12 +86,4 @@ class OwnRepeats(Fitted):
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """The whole score for the product itself, zero for the others. Shape (m,)."""
-        return self.deletions(np.asarray([item]))(user, np.zeros(1, np.int64))[:, 0]
-
-    def deletions(self, items: NDArray[np.int64]) -> Deletions:
-        """Nothing is to be computed beforehand."""
-
-        def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-            return np.where(user.items[:, None] == items[at], np.log1p(user.recent)[:, None], np.float32(0))
-
-        return falls
+        return np.where(user.items == item, np.log1p(user.recent), np.float32(0))

@@ -14,7 +14,7 @@ from gnn.errors import GnnError
 from gnn.models_config import EaseConfig
 from gnn.network.sparse import times
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import QUIET, Deletions, Fitted, Items, Judge, Work
+from gnn.protocol.recommender import QUIET, Fitted, Items, Judge, Work
 from gnn.recommenders.inputs import input_matrix, pair_weights
 
 
@@ -134,27 +134,18 @@ class Ease(Fitted):
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """X_j W_ji for each product j of the history. Shape (m,)."""
-        return self.deletions(np.asarray([item]))(user, np.zeros(1, np.int64))[:, 0]
-
-    def deletions(self, items: NDArray[np.int64]) -> Deletions:
-        """The dual form multiplies by its inverse once for all users."""
-        targets = self.place[items]
-        inside = np.maximum(targets, 0)
-        through = times(self.by_column[inside], self.inverse) if self.dual else np.zeros((0, 0), np.float32)
-
-        def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-            place = self.place[user.items]
-            given = pair_weights(user, self.config.weighting) * (place >= 0)
-            own, target = np.maximum(place, 0), inside[at]
-            if self.dual:
-                inner = self.by_column[own] @ through[at].T  # B_j' C B_i
-                weights = inner / (np.float32(self.penalty) * self.diagonal[target])
-            else:
-                weights = self.inverse[np.ix_(own, target)]
-            weights[(place[:, None] == targets[at]) | (targets[at] < 0)] = 0
-            return np.asarray(given[:, None] * weights, dtype=np.float32)
-
-        return falls
+        place = self.place[user.items]
+        if self.place[item] < 0:
+            return np.zeros(len(user), np.float32)
+        given = pair_weights(user, self.config.weighting) * (place >= 0)
+        target = int(self.place[item])
+        if self.dual:
+            column = self.inverse @ self.by_column[target].toarray()[0]
+            inner = self.by_column[np.maximum(place, 0)] @ column  # B_j' C B_i
+            weight = inner / (np.float32(self.penalty) * self.diagonal[target])
+        else:
+            weight = self.inverse[np.maximum(place, 0), target]
+        return np.where(place == target, np.float32(0), given * weight).astype(np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The inverse (dual) or the weights (primal), and the diagonal."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gnn.models_config import ItemKnnConfig
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import QUIET, Deletions, Fitted, Items, Work
+from gnn.protocol.recommender import QUIET, Fitted, Items, Work
 from gnn.recommenders.inputs import input_matrix, pair_weights
 from gnn.recommenders.nearest import best_of_rows, restored, row_blocks, saved
 
@@ -59,17 +59,8 @@ class ItemKNN(Fitted):
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """The weighted similarity of each product to `item`, zero where it is no neighbour. Shape (m,)."""
-        return self.deletions(np.asarray([item]))(user, np.zeros(1, np.int64))[:, 0]
-
-    def deletions(self, items: NDArray[np.int64]) -> Deletions:
-        """The neighbours of the products are looked up once."""
-        neighbours = self.neighbour_matrix[items]
-
-        def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-            near = neighbours[at][:, user.items].toarray().T
-            return np.asarray(near * pair_weights(user, self.config.weighting)[:, None], dtype=np.float32)
-
-        return falls
+        near = self.neighbour_matrix[item].toarray()[0, user.items]
+        return np.asarray(near * pair_weights(user, self.config.weighting), dtype=np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The neighbour matrix."""

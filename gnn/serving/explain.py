@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnn.serving.deletions import scaled_deletions
 from gnn.serving.recommend import Recommendations, Repeats
 from gnn.serving.ties import KINDS, NONE, Kind, Pairs
 
@@ -106,7 +107,7 @@ class Explainer:
             if len(some):
                 scorer = self.served.scorer(mode)
                 wanted, at = np.unique(rows[some], return_inverse=True)
-                found = scorer.scaled_deletions(wanted)(history, np.arange(len(wanted)), scorer.deviations(history))
+                found = scaled_deletions(scorer, wanted)(history, np.arange(len(wanted)), scorer.deviations(history))
                 falls[:, some] = found[:, at]
                 scores[some] = scorer.scores_for(history, wanted)[0][at]
         codes, shared = self.served.ties.between(history.items, rows)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gnn.serving.deletions import scaled_deletions
 from gnn.serving.recommend import Block, Recommendations, Repeats
 from gnn.serving.ties import KINDS, NONE, Pairs
 
@@ -68,7 +69,7 @@ def _frame(served: Recommendations, block: Block, repeats: Repeats) -> pd.DataFr
 def _strongest(served: Recommendations, block: Block, repeats: Repeats, where: NDArray[np.int64]) -> Pairs:
     """The product of each user's history that raises the score most, of those that something joins to the place's."""
     items, columns = np.unique(block.products[block.products >= 0], return_inverse=True)
-    falls = served.scorer(repeats).scaled_deletions(items)
+    falls = scaled_deletions(served.scorer(repeats), items)
     bounds = np.searchsorted(where, np.arange(len(block.users) + 1))
     own, codes, shared = (np.zeros(len(where), np.int64) for _ in range(3))
     for n, user in enumerate(block.users.tolist()):

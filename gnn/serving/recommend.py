@@ -28,6 +28,7 @@ from gnn.protocol.variants import variant_groups
 from gnn.rerank.reranker import Reranker
 from gnn.rerank.rules import RAW, checked, pinned_rows, sellable
 from gnn.rerank.traits import Traits
+from gnn.serving.deletions import scaled_scores
 from gnn.serving.ties import Ties
 from kg.snapshot import Snapshot
 
@@ -243,7 +244,7 @@ class Recommendations:
     ) -> Block:
         """The users' lists."""
         histories = self.history.take(users)
-        scores, scale = scorer.scaled(users, columns)
+        scores, scale = scaled_scores(scorer, users, columns)
         if scorer.masks_seen:
             scores[seen_columns(histories, columns)] = MASKED
             if not self.rerank.own_variants:

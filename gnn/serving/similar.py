@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gnn.measure.ranking import MASKED, blocks, top_k
-from gnn.protocol.interactions import Interactions
 from gnn.protocol.variants import first_of_group
+from gnn.serving.deletions import one_pair_each
 from gnn.serving.recommend import Recommendations
 
 
@@ -45,7 +45,7 @@ def _near(served: Recommendations, rows: NDArray[np.int64], k: int) -> pd.DataFr
     if vectors is not None:
         near = vectors[rows] @ vectors[columns].T
     else:
-        near = served.scorer("exclude").scores_for(Interactions.of_each(rows, served.history.n_items), columns)
+        near = served.scorer("exclude").scores_for(one_pair_each(rows, served.history.n_items), columns)
     groups = served.groups[columns]
     order = np.argsort(groups, kind="stable")
     first, last = (np.searchsorted(groups[order], served.groups[rows], side) for side in ("left", "right"))

@@ -16,6 +16,7 @@ from gnn.protocol.splits import split_events
 from gnn.protocol.tasks import Task, make_task
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.itemknn import ItemKNN
+from gnn.serving.deletions import scaled_deletions, scaled_scores
 from kg.snapshot import Snapshot
 
 Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]
@@ -101,3 +102,22 @@ def test_losses_of_the_fusion_are_those_of_its_parts(shop: Snapshot) -> None:
     scale = fused.deviations(user)
     want = parts["ease"].losses(user, 9) / scale["ease"] + 0.5 * parts["knn"].losses(user, 9) / scale["knn"]
     np.testing.assert_allclose(fused.losses(user, 9), want, rtol=1e-5)
+    falls = scaled_deletions(fused, np.array([9, 3]))(user, np.array([1, 0]), scale)
+    np.testing.assert_allclose(falls[:, 1], want, rtol=1e-5)
+    np.testing.assert_allclose(falls[:, 0], fused.losses(user, 3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_scaled_scores_are_the_scores_and_each_users_deviations(shop: Snapshot, masks: bool) -> None:
+    task = valid_task(shop)
+    parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
+    for part in parts.values():
+        part.fit(task.history)
+    users, items = np.array([4, 0, 7]), np.array([2, 3, 11])
+    for some in (parts, {"knn": parts["knn"]}):
+        fused = Fused(some, dict.fromkeys(some, 0.5), task.candidates, masks_seen=masks)
+        scores, deviations = scaled_scores(fused, users, items)
+        np.testing.assert_array_equal(scores, fused.scores(users, items))
+        for n, user in enumerate(users):
+            for name, value in fused.deviations(task.history.take(np.array([user]))).items():
+                assert deviations[name][n] == pytest.approx(value, rel=1e-5)

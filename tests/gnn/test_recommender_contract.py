@@ -31,6 +31,7 @@ from gnn.recommenders.tifu_knn import TifuKnn
 from gnn.recommenders.transition import Transition
 from gnn.recommenders.up_cf import UpCf
 from gnn.recommenders.userknn import UserKNN
+from gnn.serving.deletions import deletions
 from kg.snapshot import EdgeTable, IdMap, NodeTable, Snapshot
 
 ITEMS = 20
@@ -116,6 +117,23 @@ def test_losses_are_the_scores_lost_by_deletion(name: str, row: int) -> None:
         for n in range(len(user)):
             less = user.where(np.arange(len(user)) != n)
             assert found[n] == pytest.approx(whole - recommender.scores_for(less)[0, item], abs=2e-5)
+
+
+@everyone
+def test_deletions_of_many_products_are_the_losses_of_each(name: str) -> None:
+    history = some_history(4)
+    recommender = MAKE[name](GIVEN)
+    recommender.fit(history)
+    items = np.array([1, 4, 7, 0])
+    falls = deletions(recommender, items)
+    for row in (1, 4):
+        user = history.take(np.array([row]))
+        for at in (np.array([0, 1, 2, 3]), np.array([2, 0]), np.array([], np.int64)):
+            want = [recommender.losses(user, int(items[n])) for n in at]
+            found = falls(user, at)
+            assert found.shape == (len(user), len(at))
+            for n, one in enumerate(want):
+                np.testing.assert_allclose(found[:, n], one, atol=2e-6)
 
 
 @everyone
