@@ -69,7 +69,8 @@ def prepare(session: neo4j.Session, file: VectorFile | None, progress: Progress)
     with progress.station("index vectors"):
         session.run(
             f"CREATE VECTOR INDEX {_index(other)} IF NOT EXISTS FOR (p:Product) ON (p.{other}) OPTIONS "
-            f"{{indexConfig: {{`vector.dimensions`: {file.width}, `vector.similarity_function`: 'cosine'}}}}"
+            f"{{indexConfig: {{`vector.dimensions`: {file.width}, `vector.similarity_function`: 'cosine', "
+            "`vector.quantization.enabled`: false}}"  # quantised, near products change places
         ).consume()
         session.run("CALL db.awaitIndex($index, $seconds)", index=_index(other), seconds=_INDEX_SECONDS).consume()
     return Change(other, _index(other))
