@@ -18,7 +18,7 @@ from kg.ladybug_store.answer import answer
 from kg.property_names import property_name
 from kg.schema import ARROW_TYPE, Type
 
-BATCH_ROWS = 20_000
+BATCH_ROWS = 50_000
 """Rows per batch, about."""
 
 

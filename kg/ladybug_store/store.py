@@ -29,7 +29,7 @@ from kg.stores import Capabilities, GraphFiles, Rows
 READ_POOL_BYTES = 2 << 30
 """Most memory of a reader: a query's whole answer and its groups must fit."""
 
-BATCH_POOL_BYTES = 64 << 20
+BATCH_POOL_BYTES = 128 << 20
 """Most memory of the database when it hands over everything in batches: pages are read once and need not be kept."""
 
 

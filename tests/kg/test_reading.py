@@ -78,7 +78,9 @@ def test_every_snapshot_beside_a_writer_is_of_one_graph(
             try:
                 found.append(read_snapshot(reader, PROGRESS, everything=True).fingerprint)
             except GraphError as error:
-                assert "changed" in error.what or "not loaded completely" in error.what
+                # what is told of a database that a build is just emptying or filling
+                said = ("the graph changed during", "the graph was not loaded completely", "there is no graph")
+                assert error.what.startswith(said)
         thread.join()
         assert set(found) <= whole
         assert read_snapshot(reader, PROGRESS, everything=True).fingerprint == fingerprint(rich_graph, tmp_path)
