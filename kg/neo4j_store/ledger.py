@@ -19,6 +19,9 @@ from kg.stores import GraphFiles
 BUILD_ID = "build"
 """Id of the build's own node; those of batches are `FILE#NUMBER`."""
 
+RUN_PREFIX = "run:"
+"""Beginning of `build` in the ledger nodes of a published run, which no build or update looks at."""
+
 UPDATING = "updating"
 """State of a build to which an update is being applied."""
 IMPORTING = "importing"
@@ -100,7 +103,8 @@ def begin_update(
         counts: nodes per label once it is complete.
         expected: JSON of every count that is checked in the end.
     """
-    tx.run("MATCH (b:Batch) WHERE b.id <> $id DELETE b", id=BUILD_ID).consume()
+    others = "b.id <> $id AND NOT b.build STARTS WITH $runs"
+    tx.run(f"MATCH (b:Batch) WHERE {others} DELETE b", id=BUILD_ID, runs=RUN_PREFIX).consume()
     labels = {**state.labels, **{n.added.label: n.added.properties for n in delta.nodes}}
     patterns = {**state.patterns}
     patterns |= {(e.added.source, e.added.type, e.added.target): dict(e.added.properties) for e in delta.edges}

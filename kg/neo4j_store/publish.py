@@ -24,8 +24,6 @@ from kg.stores import EdgeFile
 
 _WORKERS = 2
 _DELETE_ROWS = 20_000
-_PREFIX = "run:"
-"""Of the ledger's `build` for a run's batches."""
 
 
 class Publishing:
@@ -41,7 +39,7 @@ class Publishing:
     def __init__(self, driver: neo4j.Driver, database: str | None, url: str, files: RunFiles) -> None:
         self._driver, self._database, self._url, self._files = driver, database, url, files
         self._run = files.run
-        self._build = f"{_PREFIX}{files.run.id}:{batches.BATCH_ROWS}"
+        self._build = f"{ledger.RUN_PREFIX}{files.run.id}:{batches.BATCH_ROWS}"
 
     def run(self, progress: Progress) -> bool:
         """Make the run current; False when it was already, and whole.
@@ -161,7 +159,7 @@ class Publishing:
         builds = [self._build] if begun else []
         session.run(
             "MATCH (b:Batch) WHERE b.build STARTS WITH $prefix AND NOT b.build IN $builds DELETE b",
-            prefix=_PREFIX,
+            prefix=ledger.RUN_PREFIX,
             builds=builds,
         ).consume()
         vectors_too = not begun and vectors.tidy(session)  # those that this run has written already stay
