@@ -16,18 +16,16 @@ import ladybug
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
+from kg.ladybug_store.copying import copy_literal, load_edges, pool_bytes, property_columns
 from kg.ladybug_store.types import LADYBUG_TYPE
 from kg.property_names import property_name
 from kg.schema import Type
 from kg.stores import EdgeFile, GraphFiles, NodeFile
 
-BUILD_POOL_BYTES = 2 << 30
-"""Buffer pool of a build: enough for millions of relationships, small beside the 8 GB the demo may use."""
-
 MAX_FILE_BYTES = 1 << 38
 """Address space reserved per open database; the default of 8 TB is refused where virtual memory is limited."""
 
-_SIDE_FILES = (".wal", ".shadow", ".tmp", ".lock")
+_SIDE_FILES = (".wal", ".shadow", ".tmp", ".lock", ".piece.parquet")
 
 
 def build(path: Path, graph: GraphFiles, progress: Progress) -> None:
@@ -65,9 +63,10 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
+    pool = pool_bytes(max(edge.rows for edge in graph.edges))
     with (
         progress.station("load graph", total=graph.rows, unit="rows") as station,
-        ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
+        ladybug.Database(fresh, buffer_pool_size=pool, max_db_size=MAX_FILE_BYTES) as database,
         ladybug.Connection(database) as connection,
     ):
         for node in graph.nodes:
@@ -80,7 +79,7 @@ def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
             files = list(group)
             connection.execute(edge_table(files))
             for edge in files:
-                load_edges(connection, edge, alone=len(files) == 1)
+                load_edges(connection, edge, piece_path(fresh), pool, alone=len(files) == 1)
                 station.advance(edge.rows)
         _check_counts(connection, graph, fresh)
         connection.execute(
@@ -95,11 +94,9 @@ def _node_table(node: NodeFile) -> str:
     return f"CREATE NODE TABLE `{node.label}`(`id` STRING PRIMARY KEY{typed})"
 
 
-def load_edges(connection: ladybug.Connection, edge: EdgeFile, *, alone: bool) -> None:
-    """Copy a relationship file into its table; `alone`: the table joins this one pair of labels only."""
-    if edge.rows:
-        ends = "" if alone else f" (from='{edge.source}', to='{edge.target}')"
-        connection.execute(f"COPY `{edge.type}`{_edge_columns(edge)} FROM {copy_literal(edge.path)}{ends}")
+def piece_path(fresh: Path) -> Path:
+    """Where a database that is being written keeps the piece of a file that is being copied."""
+    return fresh.with_name(f"{fresh.name}.piece.parquet")
 
 
 def edge_table(files: list[EdgeFile]) -> str:
@@ -108,17 +105,8 @@ def edge_table(files: list[EdgeFile]) -> str:
     return f"CREATE REL TABLE `{files[0].type}`({pairs}{_typed(files[0].properties)})"
 
 
-def _edge_columns(edge: EdgeFile) -> str:
-    return f"({property_columns((), edge.properties)})" if edge.properties else ""
-
-
 def _typed(properties: Mapping[str, Type]) -> str:
     return "".join(f", {property_name(name)} {LADYBUG_TYPE[kind]}" for name, kind in properties.items())
-
-
-def property_columns(keys: tuple[str, ...], properties: Mapping[str, Type]) -> str:
-    """The columns of a COPY."""
-    return ", ".join(property_name(name) for name in (*keys, *properties))
 
 
 def _check_counts(connection: ladybug.Connection, graph: GraphFiles, fresh: Path) -> None:
@@ -143,12 +131,6 @@ def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fre
         found = int(result.get_as_arrow()[0][0].as_py())
     if found != rows:
         raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
-
-
-def copy_literal(path: Path) -> str:
-    """A path as a string of a statement."""
-    escaped = str(path.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def remove_side_files(path: Path) -> None:

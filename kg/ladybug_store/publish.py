@@ -11,14 +11,14 @@ import ladybug
 from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.ladybug_store.build import (
-    BUILD_POOL_BYTES,
     MAX_FILE_BYTES,
     check_edges,
     edge_table,
-    load_edges,
+    piece_path,
     remove_leftovers,
     remove_side_files,
 )
+from kg.ladybug_store.copying import load_edges, pool_bytes
 from kg.runs import RunFiles
 
 
@@ -53,15 +53,16 @@ def publish(path: Path, files: RunFiles, progress: Progress) -> None:
 def _write(fresh: Path, files: RunFiles, progress: Progress) -> None:
     """Each statement is a transaction of its own; the rename is the commit of all of them."""
     rows = sum(edge.rows for edge in files.edges)
+    pool = pool_bytes(max(edge.rows for edge in files.edges))
     with (
         progress.station("write run", total=rows, unit="rows") as station,
-        ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
+        ladybug.Database(fresh, buffer_pool_size=pool, max_db_size=MAX_FILE_BYTES) as database,
         ladybug.Connection(database) as connection,
     ):
         for edge in files.edges:
             connection.execute(f"DROP TABLE `{edge.type}`")
             connection.execute(edge_table([edge]))
-            load_edges(connection, edge, alone=True)
+            load_edges(connection, edge, piece_path(fresh), pool, alone=True)
             check_edges(connection, edge, fresh)
             station.advance(edge.rows)
         run = files.run

@@ -14,13 +14,12 @@ from kg.delta import EdgeDelta, GraphDelta, NodeDelta
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.build import (
-    BUILD_POOL_BYTES,
     MAX_FILE_BYTES,
-    copy_literal,
-    property_columns,
+    piece_path,
     remove_leftovers,
     remove_side_files,
 )
+from kg.ladybug_store.copying import copy_literal, load_edges, pool_bytes, property_columns
 from kg.ladybug_store.types import LADYBUG_TYPE
 from kg.property_names import property_name
 from kg.schema import Type
@@ -40,12 +39,13 @@ def update(path: Path, delta: GraphDelta, progress: Progress) -> None:
     fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
     try:
         shutil.copyfile(path, fresh)
+        pool = pool_bytes(max(edge.added.rows for edge in delta.edges))
         with (
             progress.station("update graph", total=delta.rows, unit="rows") as station,
-            ladybug.Database(fresh, buffer_pool_size=BUILD_POOL_BYTES, max_db_size=MAX_FILE_BYTES) as database,
+            ladybug.Database(fresh, buffer_pool_size=pool, max_db_size=MAX_FILE_BYTES) as database,
             ladybug.Connection(database) as connection,
         ):
-            _Update(connection, fresh, station).run(delta)
+            _Update(connection, fresh, pool, station).run(delta)
         remove_side_files(path)
         fresh.replace(path)
     except (RuntimeError, OSError) as error:
@@ -59,8 +59,8 @@ def update(path: Path, delta: GraphDelta, progress: Progress) -> None:
 class _Update:
     """The statements of one update."""
 
-    def __init__(self, connection: ladybug.Connection, fresh: Path, station: Station) -> None:
-        self._connection, self._fresh, self._station = connection, fresh, station
+    def __init__(self, connection: ladybug.Connection, fresh: Path, pool: int, station: Station) -> None:
+        self._connection, self._fresh, self._pool, self._station = connection, fresh, pool, station
 
     def run(self, delta: GraphDelta) -> None:
         counts = self._counts(delta)
@@ -147,9 +147,7 @@ class _Update:
     def _add_edges(self, file: EdgeFile) -> None:
         if not file.rows:
             return
-        columns = f"({property_columns((), file.properties)})" if file.properties else ""
         # a type with one pair of labels takes no ends
-        several = self._count(f"CALL show_connection('{file.type}') RETURN count(*)") > 1
-        ends = f" (from='{file.source}', to='{file.target}')" if several else ""
-        self._connection.execute(f"COPY `{file.type}`{columns} FROM {copy_literal(file.path)}{ends}")
+        alone = self._count(f"CALL show_connection('{file.type}') RETURN count(*)") == 1
+        load_edges(self._connection, file, piece_path(self._fresh), self._pool, alone=alone)
         self._station.advance(file.rows)

@@ -12,7 +12,9 @@ import pytest
 from ingest.progress import SilentProgress
 from kg.errors import GraphError
 from kg.ladybug_store import build as build_module
+from kg.ladybug_store import copying
 from kg.ladybug_store.store import LadybugStore
+from kg.snapshot_read import read_snapshot
 from kg.stores import GraphFiles
 
 PROGRESS = SilentProgress()
@@ -130,3 +132,39 @@ def test_a_folder_that_cannot_be_made_is_an_error(small_graph: GraphFiles, tmp_p
     (tmp_path / "file").touch()
     with LadybugStore(tmp_path / "file" / "graph.lbug") as store, pytest.raises(GraphError, match="cannot write"):
         store.load(small_graph, PROGRESS)
+
+
+def test_files_too_large_for_the_memory_are_copied_in_pieces(
+    rich_graph: GraphFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LadybugStore(tmp_path / "whole.lbug") as store:
+        store.load(rich_graph, PROGRESS)
+        whole = read_snapshot(store, PROGRESS, everything=True).fingerprint
+    copied: list[str] = []
+    literal = copying.copy_literal
+    monkeypatch.setattr(copying, "copy_literal", lambda path: copied.append(path.name) or literal(path))
+    monkeypatch.setattr(copying, "_ROW_BYTES", copying.LEAST_POOL_BYTES // 3)
+    monkeypatch.setattr(copying, "_memory", lambda: 0)
+    few = replace(rich_graph, edges=tuple(e for e in rich_graph.edges if e.rows <= 120))
+    assert max(e.rows for e in few.edges) > 50
+    with LadybugStore(tmp_path / "graph.lbug") as store:
+        store.load(few, PROGRESS)
+        counts = store.counts()
+    assert sum(name.endswith(".piece.parquet") for name in copied) == sum(-(-e.rows // 3) for e in few.edges if e.rows > 3)
+    assert all(counts[e.type] > 0 for e in few.edges if e.rows)
+    monkeypatch.setattr(copying, "_ROW_BYTES", copying.LEAST_POOL_BYTES // 300)
+    with LadybugStore(tmp_path / "pieces.lbug") as store:
+        store.load(rich_graph, PROGRESS)
+        assert read_snapshot(store, PROGRESS, everything=True).fingerprint == whole
+    assert names(tmp_path) == ["graph.lbug", "pieces.lbug", "whole.lbug"]
+
+
+def test_the_pool_grows_with_the_file_up_to_half_of_the_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(copying.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4 << 20}[name])
+    monkeypatch.setattr(copying, "_CGROUP_LIMIT", tmp_path / "none")
+    assert copying.pool_bytes(1_000) == 2 << 30
+    assert copying.pool_bytes(4_000_000) == 4_000_000 * 820
+    assert copying.pool_bytes(100_000_000) == 8 << 30  # half of 16 GiB
+    for text, most in (("max\n", 8 << 30), (f"{6 << 30}\n", 3 << 30), (f"{1 << 30}\n", 2 << 30)):
+        (tmp_path / "none").write_text(text)
+        assert copying.pool_bytes(100_000_000) == most
