@@ -2,7 +2,7 @@
 
 A removal names a table and an id. It takes the row of that id, and the rows of other tables that say something of it:
 with a user go the user's events and redemptions, with a product its events and coupons. One without a time stands for
-good. One with a time takes only what happened up to then, which rows of tables without times never did.
+good. One with a time takes only what happened up to then, or at an unknown time, and nothing of tables without times.
 """
 
 from __future__ import annotations

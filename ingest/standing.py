@@ -103,14 +103,17 @@ def join(connection: duckdb.DuckDBPyConnection, before: LoadedTable, delivered: 
     picked = [f"n.{identifier(k)}" for k in key]
     picked += [f"coalesce(n.{identifier(c)}, o.{identifier(c)}) AS {identifier(c)}" for c in others]
     differs = [f"coalesce(n.{identifier(c)} <> o.{identifier(c)}, false) AS __c{i}" for i, c in enumerate(others)]
+    keys = ", ".join(map(identifier, key))
+    # keys alone first: most deliveries of events repeat none, and then no other column need be read
+    repeated = f"SELECT count(*) FROM {new} n SEMI JOIN (SELECT {keys} FROM {old}) o ON {on}"
+    some = (connection.execute(repeated).fetchone() or (0,))[0] > 0
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE both_{name} AS SELECT {', '.join([*picked, *differs])} "
-        f"FROM {new} n JOIN {old} o ON {on}"
+        f"FROM {new} n JOIN {old} o ON {on} WHERE {some}"
     )
     flags = [f"__c{i}" for i in range(len(others))]
     sums = ", ".join(["count(*)", f"count_if({' OR '.join(['false', *flags])})", *(f"count_if({f})" for f in flags)])
     counts = connection.execute(f"SELECT {sums} FROM both_{name}").fetchone() or (0, 0)
-    keys = ", ".join(map(identifier, key))
     listed = ", ".join(map(identifier, columns))
     known = f"(SELECT {keys} FROM both_{name})"
     connection.execute(

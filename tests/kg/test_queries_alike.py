@@ -84,7 +84,7 @@ def _written(draw: random.Random, written_back: Any) -> Any:
     cutoff = BEGINS + timedelta(days=60)
     recommended = [
         {"user": u, "product": p, "run": "r", "rank": rank, "score": draw.random(), "reason": "x",
-         "reason_kind": draw.choice(["popular", "same-brand", "same-category"]),
+         "reason_kind": draw.choice(["popular", "same-brand", "same-category", "bought-before"]),
          "evidence": [u, draw.choice(PRODUCTS), draw.choice(["B1", "food > tea", "u3"]), p]}
         for n, u in enumerate(USERS[:9]) for rank, p in enumerate([PRODUCTS[n], *draw.sample(PRODUCTS[9:], 4)], 1)
     ]  # fmt: skip
