@@ -13,7 +13,7 @@ from ingest.linkage.settings import LinkSettings
 from ingest.monitor.thresholds import QualitySettings
 from ingest.outliers import OutlierSettings
 from ingest.privacy import PrivacySettings
-from ingest.table_run import RunOptions
+from ingest.run_options import RunOptions
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
 from ingest.accounts import ACCOUNT_USERS, OWNERS, name_owners, resolve_accounts
 from ingest.addition import Addition
-from ingest.bots import BOT_RULE, BotSettings
+from ingest.bots import BOT_RULE
 from ingest.clean_files import (
     PRODUCT_TABLES,
     USER_TABLES,
@@ -24,27 +23,27 @@ from ingest.clean_files import (
 )
 from ingest.cleaning import CleanedTable, apply_table_rule, clean_table, good_rows, write_quarantine
 from ingest.disclosure import Disclosure
-from ingest.enrich.infer import InferSettings, infer_products
-from ingest.enrich.labels import LabelSettings, label_table, prepare_purchases
+from ingest.enrich.infer import infer_products
+from ingest.enrich.labels import label_table, prepare_purchases
 from ingest.errors import IngestError
 from ingest.linkage.clusters import KEPT
 from ingest.linkage.decisions import DECISIONS_FILE
 from ingest.linkage.report import LinkReport
 from ingest.linkage.resolve import link_accounts
-from ingest.linkage.settings import LinkSettings
 from ingest.mends import DANGLING_PARENT
-from ingest.merge import MergedTable, merge_rows
-from ingest.monitor.worst_rows import WorstRows, worst_rows
-from ingest.names import shown_names
-from ingest.outliers import OUTLIER_RULES, OutlierSettings
+from ingest.merge import merge_rows
+from ingest.monitor.worst_rows import worst_rows
+from ingest.outliers import OUTLIER_RULES
 from ingest.personal import PERSON
 from ingest.progress import Station
 from ingest.quality import TableQuality
 from ingest.removals import Removals
 from ingest.rules import Rule, RuleContext
+from ingest.run_options import RunOptions
 from ingest.sources import Source
-from ingest.staging import StagedTable, quiet
+from ingest.staging import quiet
 from ingest.standing import CREATED, Standing
+from ingest.table_account import table_account, table_remark
 
 _FIRST = ("removals", "products", "accounts")
 """Tables that the rules of others look into."""
@@ -60,35 +59,6 @@ STORAGE_ERRORS = (
 _ID_COLUMNS = (("products", "product_id"), ("products", "brand"), ("users", "user_id"), ("campaigns", "campaign_id"))
 _ACCOUNT_LINKS = "account_links"
 KNOWN_PRODUCTS = "known_products"
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How the tables of a build are cleaned.
-
-    Attributes:
-        as_of: events may lie at most a day after it.
-        earliest: no time lies before it.
-        dangling: `quarantine` or `create`.
-        disclosure: what of personal data may be written.
-        bots: users who act like machines.
-        outliers: values far beyond what is usual.
-        infer: missing brands and categories.
-        labels: labels of users and products.
-        link: how accounts are resolved to users.
-        reference: the date that labels are as of; None: that of the last event.
-    """
-
-    as_of: datetime
-    earliest: datetime
-    dangling: str
-    disclosure: Disclosure = field(default_factory=Disclosure)
-    bots: BotSettings = field(default_factory=BotSettings)
-    outliers: OutlierSettings = field(default_factory=OutlierSettings)
-    infer: InferSettings = field(default_factory=InferSettings)
-    labels: LabelSettings = field(default_factory=LabelSettings)
-    link: LinkSettings = field(default_factory=LinkSettings)
-    reference: datetime | None = None
 
 
 class TableRun:
@@ -177,7 +147,7 @@ class TableRun:
         if self._addition is not None and name == "events":
             self._addition.note_removed(table.relation, removed)
         self._loaded[name] = table
-        quality = _quality(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
+        quality = table_account(staged, cleaned, merged, worst_rows(self._connection, name, quarantine))
         self.quality[name] = replace(quality, removed=removed)
         if name == "removals":
             self._removals = Removals.of(self._connection, table.relation)
@@ -186,7 +156,7 @@ class TableRun:
         if name not in ("products", "users"):
             self._write(self._loaded[name])
         station.advance(cleaned.rows_in)
-        station.note(_remark(self.quality[name], self.linkage if name == "accounts" else None))
+        station.note(table_remark(self.quality[name], self.linkage if name == "accounts" else None))
 
     def _look_at_all(self, cleaned: CleanedTable) -> CleanedTable:
         """Events after the rules that look at the whole table: bots first, so that they bend no product's figures."""
@@ -328,48 +298,3 @@ def _reading(table: str) -> Iterator[None]:
         cause = None if isinstance(error, duckdb.ConversionException) else error
         what = f"the table {table} cannot be read ({type(error).__name__})"
         raise IngestError(what, "its files", "one of them may be damaged: copy or write it again") from cause
-
-
-def _quality(staged: StagedTable, cleaned: CleanedTable, merged: MergedTable, worst: WorstRows) -> TableQuality:
-    rules: dict[str, int] = {}
-    faults: dict[str, dict[str, int]] = {}
-    for index, n in cleaned.quarantined.items():
-        broken = cleaned.rules[index]
-        rules[broken.name] = rules.get(broken.name, 0) + n
-        if broken.column is not None:
-            faults.setdefault(broken.column, {})[broken.name] = n
-    mends: dict[str, dict[str, int]] = {}
-    for (rule, column), n in cleaned.mended.items():
-        mends.setdefault(column, {})[rule] = n
-    return TableQuality(
-        rows_in=cleaned.rows_in,
-        loaded=merged.loaded,
-        merged=merged.merged,
-        quarantined=sum(cleaned.quarantined.values()),
-        mended=sum(cleaned.mended.values()),
-        conflicts=merged.conflicts,
-        rules=rules,
-        mends=mends,
-        conflict_columns=merged.conflict_columns,
-        extras={c.name: c.source for c in cleaned.columns if c.extra and c.source is not None},
-        files=[f.name for f in staged.files],
-        examples=worst.examples,
-        faults=faults,
-        places=worst.places,
-        left_out=dict(cleaned.left_out),
-    )
-
-
-def _remark(quality: TableQuality, linkage: LinkReport | None) -> str:
-    parts = [f"{quality.loaded:,} loaded"]
-    parts += [
-        f"{n:,} {what}"
-        for n, what in ((quality.merged, "merged"), (quality.quarantined, "quarantined"), (quality.removed, "removed"))
-        if n
-    ]
-    if linkage is not None:
-        parts.append(f"of {linkage.users:,} users")
-        unknown = linkage.unknown_decisions
-        parts += [f"decisions about unknown accounts: {unknown:,}"] if unknown else []
-    parts += [f"left out as contact fields: {shown_names(list(quality.left_out))}"] if quality.left_out else []
-    return ", ".join(parts)
