@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import neo4j
-from neo4j.exceptions import ConstraintError
 
-from ingest.progress import Progress, Station
+from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.neo4j_store import ledger
-from kg.neo4j_store.batches import BATCH_ROWS, Batch, batch_ids, edge_batches, node_batches
+from kg.neo4j_store.batches import BATCH_ROWS, batch_ids, edge_batches, node_batches
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.ledger import BuildState
+from kg.neo4j_store.writing import write_batches
 from kg.property_names import property_name
 from kg.schema import LABELS, LEDGER_LABELS, RELATIONSHIPS
 from kg.stores import EdgeFile, GraphFiles, NodeFile
-
-WORKERS = 2
-"""Transactions at a time: one is put together or sent while the server works on the other."""
 
 _DELETE_ROWS = 20_000
 _INDEXES = (
@@ -185,31 +180,7 @@ class Loading:
         with progress.station("load graph", total=graph.rows, unit="rows") as station:
             station.advance(_rows_done(graph, done))
             for batches in (nodes, edges):  # every node is there before the first relationship
-                self._write_all(graph.fingerprint, batches, station)
-
-    def _write_all(self, build: str, batches: Iterator[Batch], station: Station) -> None:
-        """Keep `WORKERS` transactions under way, and no more than one batch waiting for each."""
-        with ThreadPoolExecutor(WORKERS) as pool:
-            running: set[Future[int]] = set()
-            try:
-                for batch in batches:
-                    running.add(pool.submit(self._write, build, batch))
-                    if len(running) >= 2 * WORKERS:
-                        running = _advance(running, station)
-                while running:
-                    running = _advance(running, station)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _write(self, build: str, batch: Batch) -> int:
-        with self._session() as session:
-            try:
-                session.execute_write(ledger.write, build, batch)
-            except ConstraintError:
-                # the commit of an earlier attempt went through and only its answer was lost
-                if batch.id not in session.execute_read(ledger.written, build):
-                    raise
-        return batch.rows
+                write_batches(self._driver, self._database, graph.fingerprint, batches, station)
 
     def _check_counts(self, session: neo4j.Session, graph: GraphFiles) -> None:
         """Compare with the files; questions of this form are answered from the server's own counts at once."""
@@ -239,13 +210,6 @@ def _rows_done(graph: GraphFiles, done: frozenset[str]) -> int:
         for number, identity in enumerate(batch_ids(file))
         if identity in done
     )
-
-
-def _advance(running: set[Future[int]], station: Station) -> set[Future[int]]:
-    finished, rest = wait(running, return_when=FIRST_COMPLETED)
-    for future in finished:
-        station.advance(future.result())
-    return rest
 
 
 def _run(session: neo4j.Session, statement: str) -> None:

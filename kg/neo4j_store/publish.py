@@ -9,20 +9,18 @@ too. Batches are the build's: CREATE with a ledger node in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import neo4j
-from neo4j.exceptions import ConstraintError
 
 from ingest.progress import Progress, Station
 from kg.errors import GraphError
 from kg.neo4j_store import batches, ledger, vectors
 from kg.neo4j_store.batches import Batch, edge_batches
+from kg.neo4j_store.writing import write_batches
 from kg.runs import RunFiles
 from kg.stores import EdgeFile
 
-_WORKERS = 2
 _DELETE_ROWS = 20_000
 
 
@@ -81,17 +79,8 @@ class Publishing:
 
     def _write(self, done: frozenset[str], progress: Progress) -> None:
         total = sum(edge.rows for edge in self._files.edges)
-        with progress.station("write run", total=total, unit="rows") as station, ThreadPoolExecutor(_WORKERS) as pool:
-            running: list[Future[int]] = []
-            try:
-                for batch in self._batches(done, station):
-                    running.append(pool.submit(self._write_one, batch))
-                    if len(running) >= 2 * _WORKERS:
-                        station.advance(running.pop(0).result())
-                for future in running:
-                    station.advance(future.result())
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        with progress.station("write run", total=total, unit="rows") as station:
+            write_batches(self._driver, self._database, self._build, self._batches(done, station), station)
 
     def _batches(self, done: frozenset[str], station: Station) -> Iterator[Batch]:
         """The batches that are not in the graph yet, under names that no build uses."""
@@ -102,16 +91,6 @@ class Publishing:
                 left += batch.rows
                 yield replace(batch, id=f"{self._build}/{batch.id}")
             station.advance(edge.rows - left)
-
-    def _write_one(self, batch: Batch) -> int:
-        with self._session() as session:
-            try:
-                session.execute_write(ledger.write, self._build, batch)
-            except ConstraintError:
-                # the commit of an earlier attempt went through and only its answer was lost
-                if batch.id not in session.execute_read(ledger.written, self._build):
-                    raise
-        return batch.rows
 
     def _check(self, session: neo4j.Session) -> None:
         for edge in self._files.edges:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import neo4j
-from neo4j.exceptions import ConstraintError
 
-from ingest.progress import Progress, Station
+from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.neo4j_store import ledger
@@ -17,10 +15,8 @@ from kg.neo4j_store.batches import Batch, edge_batches, node_batches
 from kg.neo4j_store.change_batches import changed_batches, removed_edge_batches, removed_node_batches
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.ledger import BuildState
+from kg.neo4j_store.writing import write_batches
 from kg.schema import LABELS
-
-_AHEAD = 2
-"""Batches that are put together while the server works on one."""
 
 
 class Updating:
@@ -54,7 +50,8 @@ class Updating:
             done = session.execute_read(ledger.written, delta.fingerprint)
         with progress.station("update graph", total=delta.rows, unit="rows") as station:
             for batches in self._stages(delta, done):
-                self._write_all(delta.fingerprint, batches, station)
+                # one after the other: an update is small, and two transactions would wait for each other's locks
+                write_batches(self._driver, self._database, delta.fingerprint, batches, station, workers=1)
         with self._session() as session:
             self._check_counts(session)
             session.execute_write(ledger.set_state, "complete")
@@ -88,30 +85,6 @@ class Updating:
         yield (b for node in delta.nodes for b in node_batches(node.added, done))
         yield (b for node in delta.nodes for b in changed_batches(node.changed, done))
         yield (b for edge in delta.edges for b in edge_batches(edge.added, done))
-
-    def _write_all(self, build: str, batches: Iterator[Batch], station: Station) -> None:
-        """One transaction after the other: an update is small, and two would wait for each other's locks."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead: list[Callable[[], int]] = []
-            try:
-                for batch in batches:
-                    ahead.append(pool.submit(self._write, build, batch).result)
-                    if len(ahead) > _AHEAD:
-                        station.advance(ahead.pop(0)())
-                for result in ahead:
-                    station.advance(result())
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _write(self, build: str, batch: Batch) -> int:
-        with self._session() as session:
-            try:
-                session.execute_write(ledger.write, build, batch)
-            except ConstraintError:
-                # the commit of an earlier attempt went through and only its answer was lost
-                if batch.id not in session.execute_read(ledger.written, build):
-                    raise
-        return batch.rows
 
     def _check_counts(self, session: neo4j.Session) -> None:
         expected = session.execute_read(ledger.expected_counts)

@@ -13,7 +13,7 @@ import pytest
 
 from ingest.progress import SilentProgress
 from kg.errors import GraphError
-from kg.neo4j_store import batches, ledger, load
+from kg.neo4j_store import batches, ledger, load, writing
 from kg.neo4j_store.store import Neo4jStore
 from kg.schema import LABELS, LEDGER_LABELS
 from kg.snapshot_read import read_snapshot
@@ -111,7 +111,9 @@ open_store(sys.argv[1]).load(pickle.loads(sys.stdin.buffer.read()), SilentProgre
     )
     assert killed.returncode == -9
     with Neo4jStore(empty_neo4j.url) as store:
-        assert store.counts()["Batch"] >= 1 + 14 - load.WORKERS  # the build's own, and those committed before the kill
+        assert (
+            store.counts()["Batch"] >= 1 + 14 - writing.WORKERS
+        )  # the build's own, and those committed before the kill
         assert store.load(rich_graph, PROGRESS)
     assert_holds(empty_neo4j.url, rich_graph, tmp_path)
 
@@ -133,13 +135,12 @@ def test_a_commit_whose_answer_was_lost_is_not_written_twice(
     empty_neo4j: Any, rich_graph: GraphFiles, session: neo4j.Session, tmp_path: Any
 ) -> None:
     with Neo4jStore(empty_neo4j.url) as store:
-        loading = load.Loading(store._driver, None, store.url)
         session.execute_write(ledger.begin, rich_graph)
         session.run("CREATE CONSTRAINT shopgraph_batch_id IF NOT EXISTS FOR (n:Batch) REQUIRE n.id IS UNIQUE").consume()
         user = next(n for n in rich_graph.nodes if n.label == "User")
         (batch,) = batches.node_batches(user, frozenset())
-        assert loading._write(rich_graph.fingerprint, batch) == user.rows
-        assert loading._write(rich_graph.fingerprint, batch) == user.rows
+        assert writing.write_batch(store._driver, None, rich_graph.fingerprint, batch) == user.rows
+        assert writing.write_batch(store._driver, None, rich_graph.fingerprint, batch) == user.rows
         assert store.counts()["User"] == user.rows
         assert store.load(rich_graph, PROGRESS)
     assert_holds(empty_neo4j.url, rich_graph, tmp_path)
