@@ -1,11 +1,7 @@
-"""Builds an embedded database: a new file beside the old one, checked, closed and renamed over it.
-
-The rename is the commit: a killed build leaves the old graph whole and a leftover that the next build removes.
-"""
+"""Builds an embedded database: a new file beside the old one, checked, closed and renamed over it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,15 +13,11 @@ from ingest.progress import Progress
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
 from kg.ladybug_store.copying import copy_literal, load_edges, pool_bytes, property_columns
+from kg.ladybug_store.replacing import MAX_FILE_BYTES, piece_path, remove_leftovers, replacement
 from kg.ladybug_store.types import LADYBUG_TYPE
 from kg.property_names import property_name
 from kg.schema import Type
 from kg.stores import EdgeFile, GraphFiles, NodeFile
-
-MAX_FILE_BYTES = 1 << 38
-"""Address space reserved per open database; the default of 8 TB is refused where virtual memory is limited."""
-
-_SIDE_FILES = (".wal", ".shadow", ".tmp", ".lock", ".piece.parquet")
 
 
 def build(path: Path, graph: GraphFiles, progress: Progress) -> None:
@@ -41,25 +33,8 @@ def build(path: Path, graph: GraphFiles, progress: Progress) -> None:
         raise GraphError(
             f"cannot write the database: {error.strerror}", str(path), "choose a folder that you may write to"
         ) from error
-    fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
-    try:
+    with replacement(path, "building the database", "run the build again", copy=False) as fresh:
         _fill(fresh, graph, progress)
-        remove_side_files(path)  # a log of the old file must not be replayed into the new one
-        fresh.replace(path)
-    except (RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"building the database failed: {reason}", str(path), "run the build again") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-        remove_side_files(fresh)
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed builds left beside `path`; a build that still runs keeps its files."""
-    for leftover in path.parent.glob(f"{path.name}.building-*"):
-        pid = leftover.name.removeprefix(f"{path.name}.building-").split(".")[0]
-        if not pid.isdigit() or int(pid) == os.getpid() or not _alive(int(pid)):
-            leftover.unlink(missing_ok=True)
 
 
 def _fill(fresh: Path, graph: GraphFiles, progress: Progress) -> None:
@@ -94,11 +69,6 @@ def _node_table(node: NodeFile) -> str:
     return f"CREATE NODE TABLE `{node.label}`(`id` STRING PRIMARY KEY{typed})"
 
 
-def piece_path(fresh: Path) -> Path:
-    """Where a database that is being written keeps the piece of a file that is being copied."""
-    return fresh.with_name(f"{fresh.name}.piece.parquet")
-
-
 def edge_table(files: list[EdgeFile]) -> str:
     """The statement that makes the table of a relationship type from its files, one per pair of labels."""
     pairs = ", ".join(f"FROM `{f.source}` TO `{f.target}`" for f in files)
@@ -131,19 +101,3 @@ def _check(connection: ladybug.Connection, query: str, rows: int, name: str, fre
         found = int(result.get_as_arrow()[0][0].as_py())
     if found != rows:
         raise GraphError(f"the database holds {found:,} {name}, the files {rows:,}", str(fresh), "run the build again")
-
-
-def remove_side_files(path: Path) -> None:
-    """Remove the logs and locks of a database file."""
-    for suffix in _SIDE_FILES:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import ladybug
 
 from ingest.progress import Progress
-from kg.errors import GraphError
-from kg.ladybug_store.build import (
-    MAX_FILE_BYTES,
-    check_edges,
-    edge_table,
-    piece_path,
-    remove_leftovers,
-    remove_side_files,
-)
+from kg.ladybug_store.build import check_edges, edge_table
 from kg.ladybug_store.copying import load_edges, pool_bytes
+from kg.ladybug_store.replacing import MAX_FILE_BYTES, piece_path, replacement
 from kg.runs import RunFiles
 
 
@@ -31,23 +22,8 @@ def publish(path: Path, files: RunFiles, progress: Progress) -> None:
     Raises:
         GraphError: the folder cannot be written, or a relationship of the run has an end that the graph has not.
     """
-    fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
-    try:
-        remove_leftovers(path)
-        before = path.stat()
-        shutil.copyfile(path, fresh)
+    with replacement(path, "publishing", "run shopgraph publish again", copy=True) as fresh:
         _write(fresh, files, progress)
-        now = path.stat()
-        if (before.st_ino, before.st_mtime_ns) != (now.st_ino, now.st_mtime_ns):
-            raise GraphError("the graph was built anew meanwhile", str(path), "publish again")
-        remove_side_files(path)
-        fresh.replace(path)
-    except (RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"publishing failed: {reason}", str(path), "run shopgraph publish again") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-        remove_side_files(fresh)
 
 
 def _write(fresh: Path, files: RunFiles, progress: Progress) -> None:

@@ -16,9 +16,10 @@ from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.ladybug_store import read
 from kg.ladybug_store.answer import answer
-from kg.ladybug_store.build import MAX_FILE_BYTES, build, remove_leftovers
+from kg.ladybug_store.build import build
 from kg.ladybug_store.dialect import quote_names
 from kg.ladybug_store.publish import publish
+from kg.ladybug_store.replacing import MAX_FILE_BYTES, remove_leftovers
 from kg.ladybug_store.types import SCHEMA_TYPE
 from kg.ladybug_store.update import update
 from kg.ladybug_store.values import plain

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,13 +11,8 @@ from ingest.progress import Progress, Station
 from kg.delta import EdgeDelta, GraphDelta, NodeDelta
 from kg.errors import GraphError
 from kg.ladybug_store.answer import answer
-from kg.ladybug_store.build import (
-    MAX_FILE_BYTES,
-    piece_path,
-    remove_leftovers,
-    remove_side_files,
-)
 from kg.ladybug_store.copying import copy_literal, load_edges, pool_bytes, property_columns
+from kg.ladybug_store.replacing import MAX_FILE_BYTES, piece_path, replacement
 from kg.ladybug_store.types import LADYBUG_TYPE
 from kg.property_names import property_name
 from kg.schema import Type
@@ -35,25 +28,14 @@ def update(path: Path, delta: GraphDelta, progress: Progress) -> None:
     Raises:
         GraphError: the folder cannot be written, or the database holds other counts than it should.
     """
-    remove_leftovers(path)
-    fresh = path.with_name(f"{path.name}.building-{os.getpid()}")
-    try:
-        shutil.copyfile(path, fresh)
-        pool = pool_bytes(max(edge.added.rows for edge in delta.edges))
-        with (
-            progress.station("update graph", total=delta.rows, unit="rows") as station,
-            ladybug.Database(fresh, buffer_pool_size=pool, max_db_size=MAX_FILE_BYTES) as database,
-            ladybug.Connection(database) as connection,
-        ):
-            _Update(connection, fresh, pool, station).run(delta)
-        remove_side_files(path)
-        fresh.replace(path)
-    except (RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise GraphError(f"updating the database failed: {reason}", str(path), "run the update again") from error
-    finally:
-        fresh.unlink(missing_ok=True)
-        remove_side_files(fresh)
+    pool = pool_bytes(max(edge.added.rows for edge in delta.edges))
+    with (
+        replacement(path, "updating the database", "run the update again", copy=True) as fresh,
+        progress.station("update graph", total=delta.rows, unit="rows") as station,
+        ladybug.Database(fresh, buffer_pool_size=pool, max_db_size=MAX_FILE_BYTES) as database,
+        ladybug.Connection(database) as connection,
+    ):
+        _Update(connection, fresh, pool, station).run(delta)
 
 
 class _Update:

@@ -212,10 +212,9 @@ with open_store(sys.argv[1]) as store:
 """
 LADYBUG = (
     "kg.ladybug_store.publish",
-    "\n".join(
-        f"module.{name} = deadly(module.{name})"
-        for name in ("edge_table", "load_edges", "check_edges", "remove_side_files")
-    ),
+    "\n".join(f"module.{name} = deadly(module.{name})" for name in ("edge_table", "load_edges", "check_edges"))
+    + "\nimport kg.ladybug_store.replacing as replacing"
+    + "\nreplacing.remove_side_files = deadly(replacing.remove_side_files)",
 )
 NEO4J = (
     "kg.neo4j_store.publish",

@@ -18,6 +18,7 @@ from ingest.progress import SilentProgress
 from ingest.update import CHANGES, TABLES, accept_update, pending, update_tables
 from kg.delta import GraphDelta, OtherTypesError, shape_delta
 from kg.errors import GraphError
+from kg.ladybug_store import update as ladybug_update
 from kg.neo4j_store import update as neo4j_update
 from kg.shape import shape_graph
 from kg.snapshot_read import read_snapshot
@@ -206,10 +207,10 @@ import os, signal, sys
 from pathlib import Path
 from ingest.progress import SilentProgress
 from kg.delta import shape_delta
-from kg.ladybug_store import update
+from kg.ladybug_store import replacing, update
 place = Path(sys.argv[2])
 delta = shape_delta(place, place, place, place / "delta", sys.argv[3], SilentProgress())
-update.remove_side_files = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+replacing.remove_side_files = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 update.update(Path(sys.argv[1]), delta, SilentProgress())
 """
     arguments = [sys.executable, "-c", code, str(path), str(pending(steps.tables)), name]
@@ -227,6 +228,32 @@ products = st.lists(
     st.builds(lambda p, t, b, c, x, q: f"p{p},{t},{b},{c},{x},{q}\n", ids, st.sampled_from(["", "Tea", "Leaf tea"]),
               st.sampled_from(["", "Leaf", "Cup"]), st.sampled_from(["", "a", "a > b", "a;c", "a > b;a > c > d"]),
               st.sampled_from(["", "1", "2.5"]), st.sampled_from(["", "p0", "p1"])), max_size=4)  # fmt: skip
+
+
+def test_a_graph_that_another_has_replaced_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "graph.lbug"
+    with open_store(str(path)) as store:
+        steps = Steps(tmp_path, SHOP[0])
+        delta = steps.delta(SHOP[1], steps.load(store))
+        before = content(store)
+        check = ladybug_update._Update._counts
+
+        def replaced(self: ladybug_update._Update, one: GraphDelta) -> dict[ladybug_update.Counted, int]:
+            (tmp_path / "other").write_bytes(path.read_bytes())
+            (tmp_path / "other").replace(path)
+            return check(self, one)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ladybug_update._Update, "_counts", replaced)
+            with pytest.raises(GraphError, match="built anew meanwhile"):
+                store.update(delta, PROGRESS)
+        assert content(store) == before
+        assert not list(tmp_path.glob("graph.lbug.*"))
+        assert store.update(delta, PROGRESS)
+
+
 unnamed = st.builds(
     lambda u, p, k, d, q, o: f",u{u},p{p},{k},2024-01-{d:02d},{q},2,{o}\n",
     ids, ids, st.sampled_from(["purchase", "view", "cart"]), st.integers(1, 28), st.integers(1, 3),
