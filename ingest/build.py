@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from os import stat_result
 from pathlib import Path
 
+import duckdb
+
 from ingest.disclosure import Disclosure
 from ingest.errors import IngestError
 from ingest.manifest import (
@@ -39,6 +41,7 @@ from ingest.quality import QualityReport
 from ingest.settings import IngestSettings
 from ingest.sources import Source, open_source
 from ingest.staging import connect
+from ingest.standing import Standing
 from ingest.table_run import STORAGE_ERRORS, TableRun
 from ingest.values import create_macros
 
@@ -194,16 +197,8 @@ def _build(
     known = {name: path.stat() for name, path in source.files().items()}
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
-        create_macros(connection)
-        key = settings.privacy.key()
-        disclosure = Disclosure.open(connection, key, free_text=settings.privacy.free_text == "keep")
-        dangling = source.dangling or settings.dangling
-        run = TableRun(connection, source, scratch, settings.options(as_of, given, dangling, disclosure))
-        for name in run.order():
-            with progress.station(f"clean {name}", source.rows(name), "rows") as station:
-                run.clean(name, station)
-        with progress.station("complete tables", None, "") as station:
-            run.complete(station)
+        run = table_run(connection, source, scratch, as_of, given, settings)
+        run.clean_all(progress)
         states = unchanged(source, known)
         origin = described(source, settings)
         name = fingerprint(states, origin)
@@ -225,6 +220,33 @@ def _build(
     written = {p.relative_to(run.target).as_posix(): p.stat().st_size for p in sorted(run.target.rglob("*.parquet"))}
     Manifest(FORMAT, name, origin, states, written, report).write(run.target)
     return report
+
+
+def table_run(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    scratch: Path,
+    as_of: datetime,
+    given: datetime | None,
+    settings: IngestSettings,
+    standing: Standing | None = None,
+) -> TableRun:
+    """A run over a source's tables by the settings, in a new working database.
+
+    Args:
+        connection: the working database.
+        source: where tables come from.
+        scratch: folder for what is temporary, and for the tables.
+        as_of: events may lie at most a day after it.
+        given: the as-of date if one was given.
+        settings: how tables are cleaned.
+        standing: clean tables that the source's rows are added to; None to begin anew.
+    """
+    create_macros(connection)
+    free_text = settings.privacy.free_text == "keep"
+    disclosure = Disclosure.open(connection, settings.privacy.key(), free_text=free_text)
+    options = settings.options(as_of, given, source.dangling or settings.dangling, disclosure)
+    return TableRun(connection, source, scratch, options, standing)
 
 
 def unchanged(source: Source, known: Mapping[str, stat_result]) -> list[FileState]:

@@ -35,7 +35,7 @@ from ingest.merge import merge_rows
 from ingest.monitor.worst_rows import worst_rows
 from ingest.outliers import OUTLIER_RULES
 from ingest.personal import PERSON
-from ingest.progress import Station
+from ingest.progress import Progress, Station
 from ingest.quality import TableQuality
 from ingest.removals import Removals
 from ingest.rules import Rule, RuleContext
@@ -105,6 +105,14 @@ class TableRun:
     def order(self) -> list[str]:
         """The source's tables, those first that the rules of others look into."""
         return sorted(self._source.tables, key=lambda name: (name not in _FIRST, name != "removals"))
+
+    def clean_all(self, progress: Progress) -> None:
+        """Clean every table of the source, a station each, and complete them."""
+        for name in self.order():
+            with progress.station(f"clean {name}", self._source.rows(name), "rows") as station:
+                self.clean(name, station)
+        with progress.station("complete tables", None, "") as station:
+            self.complete(station)
 
     def clean(self, name: str, station: Station) -> None:
         """Clean one table; products and users are written by `complete`.

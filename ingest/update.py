@@ -12,8 +12,7 @@ from typing import Any
 
 import duckdb
 
-from ingest.build import described, folder_for_scratch, unchanged
-from ingest.disclosure import Disclosure
+from ingest.build import described, folder_for_scratch, table_run, unchanged
 from ingest.errors import IngestError
 from ingest.manifest import FORMAT, Manifest, file_states, fingerprint, read_manifest, tables_whole
 from ingest.monitor.thresholds import BrokenThresholdsError, broken_thresholds, check_thresholds, thresholds_set
@@ -25,8 +24,7 @@ from ingest.settings import IngestSettings
 from ingest.sources import Source, open_source
 from ingest.staging import connect, parquet_list
 from ingest.standing import Standing
-from ingest.table_run import STORAGE_ERRORS, TableRun
-from ingest.values import create_macros
+from ingest.table_run import STORAGE_ERRORS
 
 TABLES, CHANGES = "tables", "changed_events.parquet"
 _BEFORE = "before"
@@ -159,18 +157,11 @@ def _add(
     states = {name: path.stat() for name, path in source.files().items()}
     connection = connect(scratch, settings.threads, settings.memory_limit)
     try:
-        create_macros(connection)
-        disclosure = Disclosure.open(connection, settings.privacy.key(), free_text=settings.privacy.free_text == "keep")
-        dangling = source.dangling or settings.dangling
-        run = TableRun(connection, source, scratch, settings.options(as_of, given, dangling, disclosure), standing)
-        for name in run.order():
-            with progress.station(f"clean {name}", source.rows(name), "rows") as station:
-                run.clean(name, station)
-        with progress.station("complete tables", None, "") as station:
-            run.complete(station)
-            run.write_changes(scratch / CHANGES)
-            to_repeat = _rows_to_repeat(connection, standing.folder, run.target)
-            _keep_quarantine(connection, standing.folder, run.target)
+        run = table_run(connection, source, scratch, as_of, given, settings, standing)
+        run.clean_all(progress)
+        run.write_changes(scratch / CHANGES)
+        to_repeat = _rows_to_repeat(connection, standing.folder, run.target)
+        _keep_quarantine(connection, standing.folder, run.target)
         read = unchanged(source, states)
         delivery = fingerprint(read, described(source, settings))
         report = QualityReport(

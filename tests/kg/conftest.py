@@ -14,6 +14,7 @@ import pytest
 
 from ingest.contract import TABLES, Kind
 from ingest.progress import SilentProgress
+from kg.query_library import load_query, run_query
 from kg.shape import shape_graph
 from kg.stores import GraphFiles, Store, open_store
 
@@ -257,3 +258,19 @@ def into_neo4j(neo4j_server: Any) -> WriteBack:
 @pytest.fixture(scope="session")
 def written_back() -> type[WrittenBack]:
     return WrittenBack
+
+
+def _answers(store: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
+    found = run_query(store, name, assignments)
+    query = load_query(name)
+    assert found.columns == [column.name for column in query.columns]
+    rows = sorted(found.rows) if "UNION ALL" in query.cypher else found.rows  # which promises no order
+    assert len(rows) == len(expected), rows
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row == [pytest.approx(value) if isinstance(value, float) else value for value in wanted]
+
+
+@pytest.fixture(scope="session")
+def answers() -> Callable[[Store, str, list[str], list[list[Any]]], None]:
+    """`answers(store, name, assignments, expected)`: the query of the library gives just these rows and its columns."""
+    return _answers

@@ -218,25 +218,19 @@ def server(files: GraphFiles, neo4j_server: Any) -> Iterator[Store]:
     neo4j_server.empty()
 
 
-def _check(store: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    found = run_query(store, name, assignments)
-    query = load_query(name)
-    assert found.columns == [column.name for column in query.columns]
-    rows = sorted(found.rows) if "UNION ALL" in query.cypher else found.rows  # which promises no order
-    assert len(rows) == len(expected), rows
-    for row, wanted in zip(rows, expected, strict=True):
-        assert row == [pytest.approx(value) if isinstance(value, float) else value for value in wanted]
-
-
 @pytest.mark.parametrize(("name", "assignments", "expected"), COMMON)
-def test_common_query(embedded: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    _check(embedded, name, assignments, expected)
+def test_common_query(
+    answers: Any, embedded: Store, name: str, assignments: list[str], expected: list[list[Any]]
+) -> None:
+    answers(embedded, name, assignments, expected)
 
 
 @pytest.mark.neo4j
 @pytest.mark.parametrize(("name", "assignments", "expected"), COMMON + NEO4J)
-def test_query_on_neo4j(server: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    _check(server, name, assignments, expected)
+def test_query_on_neo4j(
+    answers: Any, server: Store, name: str, assignments: list[str], expected: list[list[Any]]
+) -> None:
+    answers(server, name, assignments, expected)
 
 
 @pytest.mark.neo4j

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.build import build_tables
 from ingest.progress import SilentProgress
-from kg.query_library import load_query, run_query
+from kg.query_library import run_query
 from kg.shape import shape_graph
 from kg.stores import GraphFiles, Store, open_store
 
@@ -239,25 +239,19 @@ def server(files: GraphFiles, neo4j_server: Any, into_neo4j: Any, written_back: 
     neo4j_server.empty()
 
 
-def _check(store: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    found = run_query(store, name, assignments)
-    query = load_query(name)
-    assert found.columns == [column.name for column in query.columns]
-    rows = sorted(found.rows) if "UNION ALL" in query.cypher else found.rows  # which promises no order
-    assert len(rows) == len(expected), rows
-    for row, wanted in zip(rows, expected, strict=True):
-        assert row == [pytest.approx(value) if isinstance(value, float) else value for value in wanted]
-
-
 @pytest.mark.parametrize(("name", "assignments", "expected"), COMMON)
-def test_common_query(embedded: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    _check(embedded, name, assignments, expected)
+def test_common_query(
+    answers: Any, embedded: Store, name: str, assignments: list[str], expected: list[list[Any]]
+) -> None:
+    answers(embedded, name, assignments, expected)
 
 
 @pytest.mark.neo4j
 @pytest.mark.parametrize(("name", "assignments", "expected"), COMMON + NEO4J)
-def test_query_on_neo4j(server: Store, name: str, assignments: list[str], expected: list[list[Any]]) -> None:
-    _check(server, name, assignments, expected)
+def test_query_on_neo4j(
+    answers: Any, server: Store, name: str, assignments: list[str], expected: list[list[Any]]
+) -> None:
+    answers(server, name, assignments, expected)
 
 
 def _ways(store: Store, name: str, assignments: list[str]) -> set[tuple[str, ...]]:
