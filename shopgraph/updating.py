@@ -105,11 +105,12 @@ def _delta(workspace: Workspace, store: Store, progress: Progress) -> GraphDelta
     place = pending(workspace.tables)
     if not workspace.tables.exists():
         return None
-    for base in known_graphs(workspace.tables):
+    held = store.base_of_update()
+    for base in sorted(known_graphs(workspace.tables), key=lambda name: name != held):  # the likely one first
         try:
             delta = shape_delta(workspace.tables, place / TABLES, place / CHANGES, place / "delta", base, progress)
         except OtherTypesError:
             return None
-        if store.base_of_update() in (delta.base, delta.fingerprint):
+        if held in (delta.base, delta.fingerprint):
             return delta
     return None
