@@ -27,7 +27,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(BIN)/python -m bench.febrl || test "$$CI" != true  # without a network its tests are skipped, but not in CI
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # a file's tests share what they build; each process has its own server
 	@rm -rf $(NOTEBOOK) && mkdir -p $(NOTEBOOK)
 	SHOPGRAPH_NOTEBOOK_BUDGET=small SHOPGRAPH_WORKSPACE=$(NOTEBOOK)/none TMPDIR=$(NOTEBOOK) \
 		$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 notebooks

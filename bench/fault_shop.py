@@ -42,3 +42,21 @@ def write_shop(folder: Path, events: int) -> Path:
         {"head": [f"p{i:06d}" for i in range(10)], "relation": "near", "tail": [f"place {i}" for i in range(10)]}
     ).to_csv(folder / "triples.csv", index=False)
     return folder
+
+
+def write_deliveries(folder: Path, events: int) -> tuple[Path, Path]:
+    """The shop of `write_shop` without its last third, and a delivery of that third with changes and removals."""
+    older, delivery = write_shop(folder / "older", events), folder / "delivery"
+    delivery.mkdir()
+    sold, products = pd.read_parquet(older / "events.parquet"), pd.read_csv(older / "products.csv")
+    cut, known = events * 2 // 3, len(products) * 9 // 10
+    early = sold[:cut][sold["product_id"][:cut].isin(products["product_id"][:known])]
+    early.to_parquet(older / "events.parquet", index=False)
+    products[:known].to_csv(older / "products.csv", index=False)
+    sold[cut:].to_parquet(delivery / "events.parquet", index=False)
+    changed = pd.concat([products[: known // 5].assign(price=99.5), products[known:]])
+    changed.to_csv(delivery / "products.csv", index=False)
+    pd.DataFrame(
+        {"table": ["events"] * 20 + ["users"] * 3, "id": [*early["event_id"][:20], "u000001", "u000003", "u000005"]}
+    ).to_csv(delivery / "removals.csv", index=False)
+    return older, delivery

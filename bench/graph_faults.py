@@ -1,66 +1,37 @@
 """Builds that are broken off at random moments, and what the next run makes of them.
 
-    python -m bench.graph_faults [--work build|offline] [--points N] [--store embedded,neo4j] [--faults killed,…]
+    python -m bench.graph_faults [--work build|update|offline] [--points N] [--store embedded,neo4j] [--faults killed,…]
         [--events N] [--out FILE]
 
 `killed`: the program, by SIGKILL. `server`: the Neo4j server, by SIGKILL, and started again. `connection`: every
 connection to the server is cut. `disk`: no file may grow past a random size. The moments are spread over the time that
 an unbroken run takes. Odd points begin with the graph of an older delivery in the store, even ones with an empty
-store. After the fault the store may hold the old graph, none, or the new one, each whole if it is called complete; and
-after one more run it must equal an unbroken build in everything but the ledger.
+store; an update always begins with the older graph. After the fault the store may hold the old graph, none, or the new
+one, each whole if it is called complete; and after one more run it must equal that of an unbroken run in everything but
+the ledger.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import resource
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from bench.cut_proxy import CutProxy
-from bench.fault_shop import write_shop
-from bench.graph_load import empty
-from bench.main_job import free_port
+from bench.fault_place import Place, must, places, run
+from bench.fault_strikes import STRIKES
+from bench.fault_works import WORKS, Work
 from bench.measure import machine, write_report
-from ingest.progress import SilentProgress
-from kg.neo4j_store.credentials import password_file, server_home
-from kg.neo4j_store.server import ServerInfo, ServerOptions, start, status, stop
-from kg.shape import shape_graph
-from kg.snapshot_read import read_snapshot
-from kg.stores import open_store
 from shopgraph.cli.console import PIPE_WIDTH, table
 
 FAULTS = {"embedded": ("killed", "disk"), "neo4j": ("killed", "server", "connection", "disk")}
-_PATIENCE = 600.0
 _TRIES = 3
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is broken off: commands on a workspace.
-
-    Attributes:
-        name: for the table, as in "a build".
-        before: words of the command that makes the older state.
-        words: words of the command that is broken off.
-    """
-
-    name: str
-    before: tuple[str, ...]
-    words: tuple[str, ...]
 
 
 @dataclass
@@ -90,137 +61,6 @@ class Point:
     equal: bool = False
 
 
-@dataclass
-class Place:
-    """A store and the workspaces that use it.
-
-    Attributes:
-        kind: embedded or neo4j.
-        root: scratch folder.
-        server: of neo4j.
-        options: with which to start it again.
-    """
-
-    kind: str
-    root: Path
-    server: ServerInfo | None = None
-    options: ServerOptions | None = None
-
-    @property
-    def workspace(self) -> Path:
-        """The workspace of the point at hand."""
-        return self.root / "workspace"
-
-    @property
-    def url(self) -> str:
-        """Of the store."""
-        return self.server.url if self.server else str(self.workspace / "graph.lbug")
-
-    def clear(self) -> None:
-        """No workspace, nothing in the store."""
-        shutil.rmtree(self.workspace, ignore_errors=True)
-        if self.server:
-            empty(self.server)
-
-    def keep(self) -> None:
-        """Keep the workspace as it is for `put_back`."""
-        shutil.rmtree(self._kept, ignore_errors=True)
-        shutil.copytree(self.workspace, self._kept)
-
-    def put_back(self) -> None:
-        """The workspace that was kept, and in the store its graph: a copy of a run is faster than the run."""
-        shutil.copytree(self._kept, self.workspace)
-        if self.server:
-            files = shape_graph(self.workspace / "tables", self.workspace / "graph", SilentProgress())
-            with open_store(self.url) as store:
-                store.load(files, SilentProgress())
-
-    @property
-    def _kept(self) -> Path:
-        return self.root / "kept"
-
-    def command(self, words: tuple[str, ...], url: str | None = None) -> list[str]:
-        """The command line of `words` on this place."""
-        line = [sys.executable, "-m", "shopgraph.cli.main", *words, "--workspace", str(self.workspace)]
-        return [*line, "--store", url or self.url] if self.server else line
-
-    def fingerprint(self) -> str:
-        """Of everything in the store, '' where it holds no complete graph."""
-        if status() is None if self.server else not Path(self.url).exists():
-            return ""
-        with open_store(self.url) as store:
-            if store.built() is None:
-                return ""
-            return read_snapshot(store, SilentProgress(), everything=True).fingerprint
-
-
-def run(command: list[str], **how: Any) -> tuple[int, str]:
-    """Exit code and last line of a command that is left alone."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False, **how)
-    return done.returncode, last_line(done.stderr)
-
-
-def last_line(text: str) -> str:
-    """The last line that says something."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
-def break_off(command: list[str], seconds: float, strike: Callable[[subprocess.Popen[str]], None]) -> str:
-    """Run `command`, strike after `seconds`, and say how it ended."""
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, text=True)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            strike(process)
-        code = process.wait(_PATIENCE)
-        said.seek(0)
-        return "killed" if code == -signal.SIGKILL else "done" if code == 0 else last_line(said.read())[:100]
-
-
-def killed(place: Place, words: tuple[str, ...], seconds: float) -> str:
-    """The program dies."""
-    return break_off(place.command(words), seconds, lambda process: process.kill())
-
-
-def server_killed(place: Place, words: tuple[str, ...], seconds: float) -> str:
-    """The server dies and is started again while the program still waits for it, or has given up."""
-
-    def strike(_: subprocess.Popen[str]) -> None:
-        assert place.server is not None
-        assert place.server.pid is not None
-        os.kill(place.server.pid, signal.SIGKILL)
-        os.waitpid(place.server.pid, 0)
-        place.server = start(SilentProgress(), place.options)
-
-    return break_off(place.command(words), seconds, strike)
-
-
-def connection_cut(place: Place, words: tuple[str, ...], seconds: float) -> str:
-    """Every connection is cut, and for two seconds nobody gets another."""
-    assert place.options is not None
-    with CutProxy(place.options.bolt_port) as proxy:
-        command = place.command(words, f"bolt://127.0.0.1:{proxy.port}")
-        return break_off(command, seconds, lambda _: proxy.cut(2.0))
-
-
-def disk_full(place: Place, words: tuple[str, ...], limit: float) -> str:
-    """No file of the program can grow past `limit` bytes."""
-
-    def small() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails with an error, as on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-
-    code, line = run(place.command(words), preexec_fn=small)
-    return "done" if code == 0 else "killed" if code < 0 else line[:100]
-
-
-STRIKES: dict[str, Callable[[Place, tuple[str, ...], float], str]] = {
-    "killed": killed, "server": server_killed, "connection": connection_cut, "disk": disk_full
-}  # fmt: skip
-
-
 def break_points(place: Place, work: Work, faults: list[str], points: int, seed: int) -> Iterator[Point]:
     """Break `work` off at `points` moments per kind of fault."""
     draw = random.Random(seed)
@@ -229,10 +69,11 @@ def break_points(place: Place, work: Work, faults: list[str], points: int, seed:
     for fault in faults:
         for number in range(points):
             moment = (number + draw.random()) / points
-            point = Point(work.name, place.kind, fault, round(moment, 3), "older graph" if number % 2 else "empty")
+            first = work.needs_before or number % 2 == 1
+            point = Point(work.name, place.kind, fault, round(moment, 3), "older graph" if first else "empty")
             for _ in range(_TRIES):
                 place.clear()
-                if number % 2:
+                if first:
                     place.put_back()
                 size = moment * largest if fault == "disk" else moment * seconds
                 began = time.perf_counter()
@@ -241,7 +82,7 @@ def break_points(place: Place, work: Work, faults: list[str], points: int, seed:
                 if fault == "disk" or took >= size:
                     break
                 seconds = took  # it ended before it was struck: the machine has become faster
-            point.held = held(place, older if number % 2 else None, wanted)
+            point.held = held(place, older if first else None, wanted)
             point.again, line = run(place.command(work.words))
             point.equal = point.again == 0 and place.fingerprint() == wanted and point.held != "WRONG"
             if not point.equal:
@@ -250,12 +91,13 @@ def break_points(place: Place, work: Work, faults: list[str], points: int, seed:
 
 
 def unbroken(place: Place, work: Work) -> tuple[float, int, str, str]:
-    """Seconds of an unbroken run on an empty store, its largest file, and what the store holds before and after."""
+    """Seconds of an unbroken run, its largest file, and what the store holds before and after."""
     place.clear()
     must(run(place.command(work.before)))
     older = place.fingerprint()
     place.keep()
-    place.clear()
+    if not work.needs_before:
+        place.clear()
     began = time.perf_counter()
     must(run(place.command(work.words)))
     seconds = time.perf_counter() - began
@@ -271,49 +113,6 @@ def held(place: Place, older: str | None, wanted: str) -> str:
     found = place.fingerprint()
     names = {"": "nothing complete", older: "older", wanted: "new"}
     return names.get(found, "WRONG")
-
-
-def must(done: tuple[int, str]) -> None:
-    """Stop where a run without a fault fails."""
-    if done[0]:
-        raise RuntimeError(f"an unbroken run failed: {done[1]}")
-
-
-@contextmanager
-def places(kinds: list[str], scratch: Path) -> Iterator[list[Place]]:
-    """The stores, Neo4j in a private server."""
-    os.environ["SHOPGRAPH_STATE"] = str(scratch / "state")
-    for name in ("NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE", "SHOPGRAPH_STORE"):
-        os.environ.pop(name, None)
-    made = [Place("embedded", scratch / "embedded")] if "embedded" in kinds else []
-    try:
-        if "neo4j" in kinds:
-            options = ServerOptions(bolt_port=free_port(), heap="512m", page_cache="128m")
-            server = start(SilentProgress(), options)
-            os.environ["NEO4J_PASSWORD"] = password_file(server_home()).read_text()  # a proxy has another address
-            made.append(Place("neo4j", scratch / "neo4j", server, options))
-        yield made
-    finally:
-        os.environ.pop("NEO4J_PASSWORD", None)
-        if status():
-            stop()
-
-
-def a_build(scratch: Path, events: int) -> Work:
-    """A build, after one of an older delivery."""
-    older = write_shop(scratch / "older", events * 2 // 3)
-    newer = write_shop(scratch / "newer", events)
-    as_of = ("--as-of", "2025-01-01")
-    return Work("a build", ("graph-build", str(older), *as_of), ("graph-build", str(newer), *as_of))
-
-
-def an_offline_import(scratch: Path, events: int) -> Work:
-    """A build by the offline importer, after one over Bolt; only a Neo4j server has it."""
-    build = a_build(scratch, events)
-    return Work("an offline import", build.before, (*build.words, "--offline"))
-
-
-WORKS = {"build": a_build, "offline": an_offline_import}
 
 
 def show(points: list[Point]) -> None:

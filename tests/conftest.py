@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +58,9 @@ def neo4j_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neo4jServ
 
     try:
         find_java()
-        server_jars(SilentProgress())
+        with (Path(tempfile.gettempdir()) / "shopgraph-tests.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two Mavens at once would write the same files
+            server_jars(SilentProgress())
     except GraphError as error:
         if os.environ.get("CI") == "true":
             pytest.fail(str(error))

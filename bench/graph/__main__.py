@@ -4,8 +4,9 @@
 
 A number names a made-up shop of the shape of Complete Journey (`bench/data/synthetic_shop.py`) with so many times as
 many users, products and events; growth is the cost of a relationship in the greatest of them over that in the smallest.
-The tasks of a round follow one another, each round beginning with another one; each runs in a process of its own, on
-an empty database (a new Neo4j server for every load). Tables and graph files are kept in `.cache/bench/graph`.
+The loads of a round follow one another, each round beginning with another one; each runs in a process of its own, on
+an empty database (a new Neo4j server for every load), and reading and publishing follow shopgraph's own load. Tables
+and graph files are kept in `.cache/bench/graph`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def workspace(shop: str) -> Path:
 def server(home: Path, options: Options) -> Iterator[tuple[str, dict[str, str], psutil.Process]]:
     """A server of `home`: its URL, the environment in which a driver finds it, and its process."""
     info = start(SilentProgress(), ServerOptions(free_port(), heap=options.heap, page_cache=options.page_cache), home)
-    environment = {"NEO4J_USERNAME": "neo4j", "NEO4J_PASSWORD": password_file(home).read_text().strip()}
+    password = password_file(home).read_text().strip()
+    environment = {"NEO4J_USERNAME": "neo4j", "NEO4J_PASSWORD": password, "SHOPGRAPH_STATE": str(home.parent)}
     try:
         yield info.url, environment, psutil.Process(info.pid)
     finally:
@@ -98,10 +100,17 @@ def with_server(
     """One run beside a server, with the processor time and the memory of the server."""
     before = process.cpu_times()
     said = measured(task, place, target, options, home, env)
+    if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:  # an offline import starts another
+        return said
     after = process.cpu_times()
     said["server_cpu_seconds"] = round(after.user + after.system - before.user - before.system, 2)
     said["server_mib"] = round(process.memory_info().rss / MIB)
     return said
+
+
+def following(tasks: list[str]) -> list[str]:
+    """Those of `tasks` that work on a loaded graph, in the order of the table."""
+    return [name for name in TASKS if name in tasks and TASKS[name].follows]
 
 
 def embedded_round(tasks: list[str], place: Path, options: Options) -> dict[str, dict[str, Any]]:
@@ -109,13 +118,13 @@ def embedded_round(tasks: list[str], place: Path, options: Options) -> dict[str,
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="round-", dir=place) as scratch:
         for name in tasks:
-            if TASKS[name].what == "read":
+            if TASKS[name].follows:
                 continue
             path = Path(scratch) / f"{name}.lbug"
             found[name] = measured(name, place, str(path), options, Path(), {})
             if name == "embedded-load":
-                for reading in (n for n in tasks if TASKS[n].what == "read"):
-                    found[reading] = measured(reading, place, str(path), options, Path(), {})
+                for after in following(tasks):
+                    found[after] = measured(after, place, str(path), options, Path(), {})
             path.unlink()
     return found
 
@@ -124,22 +133,23 @@ def neo4j_round(tasks: list[str], place: Path, options: Options) -> dict[str, di
     """Every task of Neo4j once, each load into a new server."""
     found: dict[str, dict[str, Any]] = {}
     for name in tasks:
-        if TASKS[name].what == "read":
+        if TASKS[name].follows:
             continue
-        home = Path(tempfile.mkdtemp(prefix="server-", dir=place)).resolve()
+        state = Path(tempfile.mkdtemp(prefix="server-", dir=place)).resolve()
+        home = state / "neo4j"  # where a command finds the server that it manages
         try:
             if TASKS[name].running:
                 with server(home, options) as (url, env, process):
                     found[name] = with_server(name, place, url, options, home, env, process)
                     if name == "neo4j-load":
-                        for reading in (n for n in tasks if TASKS[n].what == "read"):
-                            found[reading] = with_server(reading, place, url, options, home, env, process)
+                        for after in following(tasks):
+                            found[after] = with_server(after, place, url, options, home, env, process)
             else:
                 with server(home, options):
                     pass  # it makes the folders and the configuration
                 found[name] = measured(name, place, "neo4j://localhost", options, home, {})
         finally:
-            shutil.rmtree(home, ignore_errors=True)
+            shutil.rmtree(state, ignore_errors=True)
     return found
 
 

@@ -34,6 +34,9 @@ BATCH_POOL_BYTES = 128 << 20
 """Most memory of the database when it hands over everything in batches: pages are read once and need not be kept."""
 
 
+_OUT_OF_MEMORY = "Buffer manager"
+
+
 @dataclass(frozen=True)
 class _Opened:
     """A database file as it was when it was opened.
@@ -181,15 +184,11 @@ class LadybugStore:
         connection = self._connection()
         connection.set_query_timeout(max(1, round(timeout_s * 1000)))
         try:
-            with answer(connection, quote_names(cypher), parameters) as result:
-                rows: list[list[Any]] = []
-                while result.has_next() and len(rows) < max_rows:
-                    rows.append([plain(v) for v in result.get_next()])
-                return Rows(list(result.get_column_names()), rows, truncated=result.has_next())
+            return _rows(connection, cypher, parameters, max_rows)
         except RuntimeError as error:
+            if _OUT_OF_MEMORY in str(error):  # the database would not give back what the query held
+                self.close()
             raise _query_error(error, timeout_s) from error
-        finally:
-            connection.set_query_timeout(0)
 
     def close(self) -> None:
         """Close the file."""
@@ -263,10 +262,21 @@ class LadybugStore:
         return {str(r["name"]): SCHEMA_TYPE[str(r["type"])] for r in rows if r["name"] != "id" or table not in LABELS}
 
 
+def _rows(connection: ladybug.Connection, cypher: str, parameters: Mapping[str, Any], max_rows: int) -> Rows:
+    try:
+        with answer(connection, quote_names(cypher), parameters) as result:
+            rows: list[list[Any]] = []
+            while result.has_next() and len(rows) < max_rows:
+                rows.append([plain(v) for v in result.get_next()])
+            return Rows(list(result.get_column_names()), rows, truncated=result.has_next())
+    finally:
+        connection.set_query_timeout(0)
+
+
 def _query_error(error: RuntimeError, timeout_s: float) -> GraphError:
     text = " ".join(str(error).split())
     if "interrupted" in text.lower():
         return GraphError(f"the query took longer than {timeout_s:g} s", "query", "narrow it, or raise the time limit")
-    if "Buffer manager" in text:
+    if _OUT_OF_MEMORY in text:
         return GraphError("the query needs more memory than a reader has", "query", "narrow it, or return less")
     return GraphError(text, "query", "see shopgraph query --list for examples, and the graph schema")

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from bench.cut_proxy import CutProxy
-from bench.graph_faults import Place, a_build, break_points, held, must, places, run, unbroken
+from bench.fault_place import Place, must, places, run
+from bench.fault_works import a_build, an_update
+from bench.graph_faults import break_points, held, unbroken
 
 
 @pytest.fixture
@@ -43,6 +45,24 @@ def test_a_broken_build_of_a_server_is_simply_run_again(tmp_path: Path) -> None:
         points = list(break_points(place, a_build(tmp_path, 400), faults, 1, seed=2))
     assert [p.fault for p in points] == faults
     assert all(p.held in {"nothing complete", "new"} for p in points), points
+    assert all(p.equal for p in points), points
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_a_broken_update_of_the_embedded_store_is_simply_run_again(tmp_path: Path) -> None:
+    with places(["embedded"], tmp_path) as (place,):
+        points = list(break_points(place, an_update(tmp_path, 400), ["killed"], 2, seed=3))
+    assert {p.began_with for p in points} == {"older graph"}
+    assert {p.held for p in points} <= {"older", "new"}
+    assert all(p.equal for p in points), points
+
+
+@pytest.mark.neo4j
+@pytest.mark.usefixtures("neo4j_server", "own_environment")
+def test_a_broken_update_of_a_server_is_simply_run_again(tmp_path: Path) -> None:
+    with places(["neo4j"], tmp_path) as (place,):
+        points = list(break_points(place, an_update(tmp_path, 400), ["killed", "server"], 1, seed=4))
+    assert all(p.held in {"older", "nothing complete", "new"} for p in points), points
     assert all(p.equal for p in points), points
 
 

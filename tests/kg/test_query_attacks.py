@@ -294,6 +294,29 @@ def test_an_embedded_query_ends_in_time(embedded_file: Path, cypher: str) -> Non
         assert store.run("MATCH (u:User) RETURN count(u) AS n", {}).rows == [[1]]
 
 
+def test_a_query_without_memory_leaves_the_next_one_all_of_it(
+    embedded_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that ran out of memory keeps what some joins held: the file is opened anew."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("Buffer manager exception: Unable to allocate memory! The buffer pool is full.")
+
+    opened: list[object] = []
+    database = ladybug.Database
+    monkeypatch.setattr(ladybug, "Database", lambda *words, **more: opened.append(words) or database(*words, **more))
+    with open_store(str(embedded_file)) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr("kg.ladybug_store.store.answer", fails)
+            with pytest.raises(GraphError, match="more memory than a reader has"):
+                store.run("MATCH (u:User) RETURN u.id", {})
+        assert len(opened) == 1
+        assert store.run("MATCH (u:User) RETURN count(u) AS n", {}).rows == [[1]]
+        assert len(opened) == 2
+        assert store.run("MATCH (u:User) RETURN count(u) AS n", {}).rows == [[1]]
+        assert len(opened) == 2
+
+
 @pytest.mark.neo4j
 @pytest.mark.parametrize("cypher", RUNAWAY)
 def test_a_server_ends_a_query_in_time(server: Store, cypher: str) -> None:
