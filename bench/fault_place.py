@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import Any
 from bench.graph_load import empty
 from bench.main_job import free_port
 from ingest.progress import SilentProgress
-from kg.errors import GraphError
 from kg.neo4j_store.credentials import password_file, server_home
 from kg.neo4j_store.server import ServerInfo, ServerOptions, start, status, stop
 from kg.shape import shape_graph
@@ -25,9 +23,6 @@ from kg.stores import open_store
 
 PATIENCE = 600.0
 """Seconds after which a command hangs."""
-
-_STARTING = 90.0
-"""Seconds that a server may take to start."""
 
 
 @dataclass
@@ -84,26 +79,12 @@ class Place:
         line = [sys.executable, "-m", "shopgraph.cli.main", *words, "--workspace", str(self.workspace)]
         return [*line, "--store", url or self.url] if self.server else line
 
-    def _answers(self) -> bool:
-        """Whether there is a store; a server that a killed import left starting is waited for."""
-        if not self.server:
-            return Path(self.url).exists()
-        began = time.monotonic()
-        while status() is not None:
-            try:
-                open_store(self.url).close()
-            except GraphError:
-                if time.monotonic() - began > _STARTING:
-                    raise
-                time.sleep(1)
-            else:
-                return True
-        return False
-
     def fingerprint(self) -> str:
         """Of everything in the store, '' where it holds no complete graph."""
-        if not self._answers():
+        if status() is None if self.server else not Path(self.url).exists():
             return ""
+        if self.server:
+            start(SilentProgress(), self.options)  # a killed import may have left it starting: this waits for it
         with open_store(self.url) as store:
             if store.built() is None:
                 return ""

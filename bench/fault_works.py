@@ -36,7 +36,7 @@ def a_build(scratch: Path, events: int) -> Work:
 
 
 def an_update(scratch: Path, events: int) -> Work:
-    """An update: new and returned events, new products, changed prices, removals."""
+    """An update: new events and products, changed prices, removals."""
     older, delivery = write_deliveries(scratch, events)
     build = ("graph-build", str(older), *_AS_OF)
     return Work("an update", build, ("graph-build", str(delivery), "--update", *_AS_OF), needs_before=True)

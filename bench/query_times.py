@@ -2,8 +2,8 @@
 
     python -m bench.query_times STORE [STORE …] [--repeats 3] [--out FILE]
 
-Parameters have their defaults; a product, user or campaign that has to be named is the one with most purchases,
-recommendations or users. The first run of a query in Neo4j includes its planning.
+Parameters have their defaults; a product, user or campaign that has to be named is the one with most purchases or
+users. The first run of a query in Neo4j includes its planning.
 """
 
 from __future__ import annotations

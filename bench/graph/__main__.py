@@ -114,7 +114,7 @@ def following(tasks: list[str]) -> list[str]:
 
 
 def embedded_round(tasks: list[str], place: Path, options: Options) -> dict[str, dict[str, Any]]:
-    """Every task of the embedded store once; readings follow the load."""
+    """Every task of the embedded store once."""
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="round-", dir=place) as scratch:
         for name in tasks:

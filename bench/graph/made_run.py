@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from kg.runs import Run, RunContent, RunFiles, archive_run
 from kg.stores import GraphFiles
@@ -29,13 +28,15 @@ def made_run(graph: GraphFiles, folder: Path) -> RunFiles:
     users, products = ids["User"], ids["Product"]
     draw = np.random.default_rng(0)
     run = Run("made", datetime(2025, 1, 1, tzinfo=UTC), "made", "0", "{}", "{}", None, graph.fingerprint)
-    content = RunContent(_recommended(users, products, draw), _similar(products, draw), products, None)
+    similar = (pa.table(chunk) for chunk in _lists(products, products, SIMILAR, draw))
+    content = RunContent(_recommended(users, products, draw), similar, products, None)
     return archive_run(folder, run, content)
 
 
 def _recommended(users: pa.Array, products: pa.Array, draw: np.random.Generator) -> Iterator[pa.Table]:
     for chunk in _lists(users, products, RECOMMENDED, draw):
-        source, target, own = chunk["source"], chunk["target"], products.take(pa.array(_drawn(chunk, products, draw)))
+        source, target = chunk["source"], chunk["target"]
+        own = products.take(pa.array(draw.integers(len(products), size=len(source))))
         nodes = np.stack([np.asarray(ids.to_numpy(zero_copy_only=False)) for ids in (source, own, target)], axis=1)
         offsets = pa.array(np.arange(len(source) + 1, dtype=np.int32) * 3)
         chunk |= {
@@ -43,11 +44,6 @@ def _recommended(users: pa.Array, products: pa.Array, draw: np.random.Generator)
             "reason": pa.array(["like a product that was bought before"] * len(source)),
             "evidence": pa.ListArray.from_arrays(offsets, pa.array(nodes.ravel(), pa.string())),
         }
-        yield pa.table(chunk)
-
-
-def _similar(products: pa.Array, draw: np.random.Generator) -> Iterator[pa.Table]:
-    for chunk in _lists(products, products, SIMILAR, draw):
         yield pa.table(chunk)
 
 
@@ -66,7 +62,3 @@ def _lists(
             "rank": pa.array(ranks),
             "score": pa.array(1.0 / ranks),
         }
-
-
-def _drawn(chunk: dict[str, pa.Array], products: pa.Array, draw: np.random.Generator) -> NDArray[np.int64]:
-    return draw.integers(len(products), size=len(chunk["source"]))

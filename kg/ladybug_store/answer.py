@@ -25,3 +25,8 @@ def answer(
             one.close()
         raise GraphError("more than one statement", "query", "run one statement at a time")
     return result
+
+
+def ran_out_of_memory(error: RuntimeError) -> bool:
+    """Whether Ladybug refused a statement because its buffer pool was full."""
+    return "Buffer manager" in str(error)

@@ -14,7 +14,7 @@ import ladybug
 import numpy as np
 import pyarrow as pa
 
-from kg.ladybug_store.answer import answer
+from kg.ladybug_store.answer import answer, ran_out_of_memory
 from kg.property_names import property_name
 from kg.schema import ARROW_TYPE, Type
 
@@ -138,7 +138,7 @@ def _tables(origin: Origin, query: str, first: int, end: int) -> Iterator[pa.Tab
     try:
         found = [_ask(origin.connection, query, first, end)]
     except RuntimeError as error:
-        if "Buffer manager" not in str(error):
+        if not ran_out_of_memory(error):
             raise
         found = [_ask(origin.roomy(), query, first, end)] if end - first == 1 else []
     if found:

@@ -15,7 +15,7 @@ from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.ladybug_store import read
-from kg.ladybug_store.answer import answer
+from kg.ladybug_store.answer import answer, ran_out_of_memory
 from kg.ladybug_store.build import build
 from kg.ladybug_store.dialect import quote_names
 from kg.ladybug_store.publish import publish
@@ -32,9 +32,6 @@ READ_POOL_BYTES = 2 << 30
 
 BATCH_POOL_BYTES = 128 << 20
 """Most memory of the database when it hands over everything in batches: pages are read once and need not be kept."""
-
-
-_OUT_OF_MEMORY = "Buffer manager"
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ class LadybugStore:
         try:
             return _rows(connection, cypher, parameters, max_rows)
         except RuntimeError as error:
-            if _OUT_OF_MEMORY in str(error):  # the database would not give back what the query held
+            if ran_out_of_memory(error):  # the database would not give back what the query held
                 self.close()
             raise _query_error(error, timeout_s) from error
 
@@ -277,6 +274,6 @@ def _query_error(error: RuntimeError, timeout_s: float) -> GraphError:
     text = " ".join(str(error).split())
     if "interrupted" in text.lower():
         return GraphError(f"the query took longer than {timeout_s:g} s", "query", "narrow it, or raise the time limit")
-    if _OUT_OF_MEMORY in text:
+    if ran_out_of_memory(error):
         return GraphError("the query needs more memory than a reader has", "query", "narrow it, or return less")
     return GraphError(text, "query", "see shopgraph query --list for examples, and the graph schema")
