@@ -14,39 +14,55 @@ from torch import Tensor, nn
 from gnn.config import TrainConfig
 from gnn.errors import GnnError
 from gnn.models_config import SasRecConfig
+from gnn.network.attention import AttentionTower, Layout
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.loop import Limits, TrainingLoop
 from gnn.network.message_graph import PRODUCT
+from gnn.network.sequences import Sequences, Stretches
+from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
-from gnn.recommenders.attention import AttentionTower, Layout
 from gnn.recommenders.sampling import draw_columns, draw_unbought
-from gnn.recommenders.sequences import Sequences, Stretches
-from gnn.recommenders.softmax import blocked_cross_entropy
 from gnn.recommenders.vectors import inner_products
 from kg.snapshot import IdMap
 
-USERS = 2048
-"""Users whose states are computed at a time."""
+
+class SasRecNetwork(nn.Module):
+    """The tower over free product vectors, which are also what its states are asked for.
+
+    Args:
+        n_items: products known.
+        config: the model.
+    """
+
+    def __init__(self, n_items: int, config: SasRecConfig) -> None:
+        super().__init__()
+        self.items = nn.Parameter(torch.randn(n_items, config.dim) * 0.02)
+        self.tower = AttentionTower(config.dim, config.layers, config.heads, config.length, config.dropout)
+
+    def forward(self, layout: Layout) -> Tensor:
+        """State after each event, shape (t, dim)."""
+        states: Tensor = self.tower(layout, self.items)
+        return states
 
 
-class SasRecTrainer(TrainingLoop[AttentionTower]):
+class SasRecTrainer(TrainingLoop[SasRecNetwork]):
     """One training run.
 
     Args:
-        network: the tower, changed in place.
+        network: what is trained, changed in place.
         history: the pairs to learn from.
-        place: row in the tower of each product, -1: it has none, shape (n_items,).
+        place: row in the network of each product, -1: it has none, shape (n_items,).
         config: the model.
         train: seed, device, precision, time.
     """
 
     title = "SASRec"
-    network: AttentionTower
+    network: SasRecNetwork
 
     def __init__(
         self,
-        network: AttentionTower,
+        network: SasRecNetwork,
         history: Interactions,
         place: NDArray[np.int64],
         config: SasRecConfig,
@@ -107,8 +123,8 @@ class SasRecTrainer(TrainingLoop[AttentionTower]):
     def _on(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def views(self) -> AttentionTower:
-        """The tower without dropout."""
+    def views(self) -> SasRecNetwork:
+        """The network without dropout."""
         return self.network.eval()
 
 
@@ -148,9 +164,9 @@ class SasRec(Fitted):
         self.place[products] = np.arange(len(products))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.train.seed)
-            tower = self._tower(len(products))
-        trainer = SasRecTrainer(tower, history, self.place, self.config, self.train)
-        self.tower, judge = trainer.network, work.judge
+            network = SasRecNetwork(len(products), self.config)
+        trainer = SasRecTrainer(network, history, self.place, self.config, self.train)
+        self.network, judge = trainer.network, work.judge
         if judge is None:
             trainer.run(int(self.settled("epochs", self.config.epochs)), work.progress)
         else:
@@ -159,11 +175,7 @@ class SasRec(Fitted):
         if trainer.loss_name != self.config.loss:
             products_of = f"{len(products):,} products are more than train.full_softmax"
             self.facts = {**self.facts, "note": f"sampled softmax: {products_of}"}
-        self.tower = trainer.views().cpu()
-
-    def _tower(self, n_items: int) -> AttentionTower:
-        c = self.config
-        return AttentionTower(n_items, c.dim, c.layers, c.heads, c.length, c.dropout)
+        self.network = trainer.views().cpu()
 
     def take_in(self, history: Interactions) -> None:
         """The same weights; `history` is what its users are read from."""
@@ -171,27 +183,17 @@ class SasRec(Fitted):
 
     def user_states(self, histories: Interactions) -> NDArray[np.float32]:
         """State after each user's latest events, zero without a known product, shape (histories.n_users, d)."""
-        sequences = Sequences.of(histories, self.place)
-        lengths = np.minimum(np.diff(sequences.indptr), self.config.length)
-        out = np.zeros((histories.n_users, self.config.dim), np.float32)
-        users = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
-        device = self.tower.items.device
-        with torch.no_grad():
-            for start in range(0, len(users), USERS):
-                at = users[start : start + USERS]
-                stretches = Stretches.cut(sequences.rows, sequences.indptr[at + 1] - lengths[at], lengths[at])
-                layout = Layout.of(stretches, device)
-                out[at] = self.tower(layout)[layout.last].cpu().numpy()
-        return out
+        network = self.network
+        return network.tower.last_states(Sequences.of(histories, self.place), network.items, self.config.length)
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
-        vectors = self.tower.items.detach().cpu().numpy()
+        vectors = self.network.items.detach().cpu().numpy()
         return inner_products(self.user_states(histories), vectors, self.place, items)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Row of each product in the tower, and the weights."""
-        weights = {name: value.detach().cpu().numpy() for name, value in self.tower.state_dict().items()}
+        """Row of each product in the network, and the weights."""
+        weights = {name: value.detach().cpu().numpy() for name, value in self.network.state_dict().items()}
         return {"place": self.place, **weights}
 
     def restore(
@@ -200,8 +202,8 @@ class SasRec(Fitted):
         """Take the weights of `state`."""
         self.history, self.facts = history, dict(facts)
         self.place = np.asarray(state["place"], dtype=np.int64)
-        self.tower = self._tower(len(state["items"])).eval()
-        self.tower.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items() if k != "place"})
+        self.network = SasRecNetwork(len(state["items"]), self.config).eval()
+        self.network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items() if k != "place"})
 
     def moved(self, given: Given, history: Interactions, ids: Mapping[str, IdMap]) -> SasRec:
         """The same weights with the products in the rows of another graph; those that are new there score lowest."""

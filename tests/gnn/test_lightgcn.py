@@ -13,11 +13,11 @@ from gnn.model.bundle import Bundle
 from gnn.model.training import train
 from gnn.models_config import LightGcnConfig
 from gnn.network.device import cpu_threads
+from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Recommender, Work
 from gnn.recommenders.lightgcn import Bipartite, LightGCN, LightGcnTrainer, Vectors, bpr_loss, fresh_vectors
 from gnn.recommenders.sampling import draw_columns, draw_unbought
-from gnn.recommenders.softmax import blocked_cross_entropy
 from ingest.progress import SilentProgress
 from kg.snapshot import Snapshot
 

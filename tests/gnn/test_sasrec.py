@@ -17,13 +17,13 @@ from gnn.model.align import align
 from gnn.model.bundle import Bundle
 from gnn.model.training import train
 from gnn.models_config import SasRecConfig
+from gnn.network.attention import Block, Layout
 from gnn.network.device import cpu_threads
+from gnn.network.sequences import Sequences, Stretches
 from gnn.protocol.events import Events
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Recommender, Work
-from gnn.recommenders.attention import AttentionTower, Block, Layout
-from gnn.recommenders.sasrec import SasRec, SasRecTrainer
-from gnn.recommenders.sequences import Sequences, Stretches
+from gnn.recommenders.sasrec import SasRec, SasRecNetwork, SasRecTrainer
 from ingest.progress import SilentProgress
 from kg.snapshot import Snapshot
 
@@ -52,14 +52,14 @@ def fitted(history: Interactions, config: SasRecConfig = SMALL, train: TrainConf
 
 
 @cache
-def some_tower() -> AttentionTower:
-    """A tower over 12 products whose every weight is far from its start, so that each of them matters."""
+def some_network() -> SasRecNetwork:
+    """One over 12 products whose every weight is far from its start, so that each of them matters."""
     torch.manual_seed(3)
-    tower = AttentionTower(n_items=12, dim=16, layers=2, heads=4, length=9, dropout=0.5)
+    network = SasRecNetwork(12, SasRecConfig(dim=16, layers=2, heads=4, length=9, dropout=0.5))
     with torch.no_grad():
-        for weight in tower.parameters():
+        for weight in network.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)
-    return tower.eval()
+    return network.eval()
 
 
 def layout_of(sequences: Sequence[Sequence[int]]) -> Layout:
@@ -80,10 +80,11 @@ def naive_block(block: Block, x: Tensor) -> Tensor:
     return x + block.outer(torch.relu(block.inner(block.after(x))))
 
 
-def naive_states(tower: AttentionTower, sequence: Sequence[int]) -> Tensor:
+def naive_states(network: SasRecNetwork, sequence: Sequence[int]) -> Tensor:
     """States after each event of one sequence, alone and unpadded."""
     n = len(sequence)
-    x = tower.items[list(sequence)] * math.sqrt(tower.items.shape[1]) + tower.positions[:n].flip(0)
+    tower = network.tower
+    x = network.items[list(sequence)] * math.sqrt(network.items.shape[1]) + tower.positions[:n].flip(0)
     for block in tower.blocks:
         assert isinstance(block, Block)
         x = naive_block(block, x)
@@ -92,22 +93,22 @@ def naive_states(tower: AttentionTower, sequence: Sequence[int]) -> Tensor:
 
 
 def test_the_tower_equals_attention_over_each_sequence_alone() -> None:
-    tower = some_tower()
+    network = some_network()
     sequences = [[3], [1, 1], [0, 5], [2, 4, 6], [7, 8, 9, 2, 1], [11, 10, 3, 3, 2, 5, 1, 0], [5] * 9]
     with torch.no_grad():
-        found = tower(layout_of(sequences))
-        want = torch.cat([naive_states(tower, s) for s in sequences])
+        found = network(layout_of(sequences))
+        want = torch.cat([naive_states(network, s) for s in sequences])
     torch.testing.assert_close(found, want, atol=2e-5, rtol=1e-4)
 
 
 @given(st.lists(st.integers(0, 11), min_size=2, max_size=9), st.data())
 def test_a_later_event_changes_no_earlier_state(sequence: list[int], data: st.DataObject) -> None:
-    tower = some_tower()
+    network = some_network()
     at = data.draw(st.integers(1, len(sequence) - 1))
     other = sequence.copy()
     other[at] = (sequence[at] + data.draw(st.integers(1, 11))) % 12
     with torch.no_grad():
-        one, two = (tower(layout_of([s])) for s in (sequence, other))
+        one, two = (network(layout_of([s])) for s in (sequence, other))
     assert torch.equal(one[:at], two[:at])
     assert not torch.allclose(one[at], two[at])
 
@@ -137,7 +138,7 @@ def test_baskets_are_shuffled_and_nothing_else() -> None:
 
 def trainer_of(history: Interactions, config: SasRecConfig, train: TrainConfig = ONCE) -> SasRecTrainer:
     model = fitted(history, replace(config, epochs=0), train)
-    trainer = SasRecTrainer(model.tower, history, model.place, config, train)
+    trainer = SasRecTrainer(model.network, history, model.place, config, train)
     trainer.network.eval()
     return trainer
 
@@ -222,7 +223,7 @@ def test_scores_are_state_times_product_of_the_latest_events() -> None:
     for user in (3, 9, 14):
         pairs = events.pairs[events.indptr[user] : events.indptr[user + 1]]
         latest = model.place[history.items[pairs]][-6:].tolist()
-        want = naive_states(model.tower, latest)[-1] @ model.tower.items.T
+        want = naive_states(model.network, latest)[-1] @ model.network.items.T
         found = model.scores(np.array([user]))[0, :23]
         np.testing.assert_allclose(found, want.detach().numpy(), atol=1e-5)
     some = np.array([1, 4, 24])

@@ -1,4 +1,4 @@
-"""The self-attention tower of SASRec over stretches of events."""
+"""The self-attention tower over stretches of events, as SASRec has it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnn.recommenders.sequences import Stretches
+from gnn.network.sequences import Sequences, Stretches
+
+USERS = 2048
+"""Users whose states are computed at a time."""
 
 
 @dataclass(frozen=True)
@@ -104,30 +108,41 @@ class Block(nn.Module):
 
 
 class AttentionTower(nn.Module):
-    """What a user is after each of their events (SASRec, Kang and McAuley 2018); product vectors go in and are asked.
+    """What a user is after each of their events (SASRec, Kang and McAuley 2018).
 
     Args:
-        n_items: products known.
         dim: width.
         layers: blocks.
-        heads: attention heads.
+        heads: attention heads; they divide the width.
         length: positions.
         dropout: share zeroed in training.
     """
 
-    def __init__(self, n_items: int, dim: int, layers: int, heads: int, length: int, dropout: float) -> None:
+    def __init__(self, dim: int, layers: int, heads: int, length: int, dropout: float) -> None:
         super().__init__()
-        self.items = nn.Parameter(torch.randn(n_items, dim) * 0.02)
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.final = nn.LayerNorm(dim)
         self.dropout = dropout
 
-    def forward(self, layout: Layout) -> Tensor:
-        """State after each event, shape (t, dim)."""
-        found = nn.functional.embedding(layout.rows, self.items) * math.sqrt(self.items.shape[1])
+    def forward(self, layout: Layout, items: Tensor) -> Tensor:
+        """State after each event, shape (t, dim), where the products have the vectors `items` (n, dim)."""
+        found = nn.functional.embedding(layout.rows, items) * math.sqrt(items.shape[1])
         x = nn.functional.dropout(found + self.positions[layout.position], self.dropout, self.training)
         for block in self.blocks:
             x = block(x, layout)
         states: Tensor = self.final(x)
         return states
+
+    @torch.no_grad()
+    def last_states(self, sequences: Sequences, items: Tensor, length: int) -> NDArray[np.float32]:
+        """State after each user's latest `length` events, zero without one, shape (sequences.n_users, dim)."""
+        lengths = np.minimum(np.diff(sequences.indptr), length)
+        out = np.zeros((sequences.n_users, items.shape[1]), np.float32)
+        users = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
+        for start in range(0, len(users), USERS):
+            at = users[start : start + USERS]
+            stretches = Stretches.cut(sequences.rows, sequences.indptr[at + 1] - lengths[at], lengths[at])
+            layout = Layout.of(stretches, items.device)
+            out[at] = self(layout, items)[layout.last].cpu().numpy()
+        return out
