@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,9 @@ from gnn.errors import GnnError
 from gnn.models_config import SasRecConfig
 from gnn.network.attention import AttentionTower, Layout
 from gnn.network.device import choose_device, choose_precision
-from gnn.network.loop import Limits, TrainingLoop
+from gnn.network.loop import Limits
 from gnn.network.message_graph import PRODUCT
+from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequences import Sequences, Stretches
 from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
@@ -46,7 +46,7 @@ class SasRecNetwork(nn.Module):
         return states
 
 
-class SasRecTrainer(TrainingLoop[SasRecNetwork]):
+class SasRecTrainer(SequenceLoop[SasRecNetwork]):
     """One training run.
 
     Args:
@@ -69,59 +69,32 @@ class SasRecTrainer(TrainingLoop[SasRecNetwork]):
         train: TrainConfig,
     ) -> None:
         limits = Limits(config.epochs, config.patience, train.max_seconds)
-        super().__init__(network, limits, train.seed, choose_device(train))
+        device = choose_device(train)
+        super().__init__(network, history, place, config.length, config.batch, limits, train.seed, device)
         self.config, self.precision = config, choose_precision(train, self.device)
         self.loss_name = chosen_loss(config, len(network.items), train)
         self.known = history.renamed(place, len(network.items))[0]
-        self.sequences = Sequences.of(history, place)
-        self.begin, self.lengths = self.sequences.windows(config.length)
         counts = np.bincount(self.sequences.rows, minlength=len(network.items))
         self.share = counts / max(1, counts.sum())
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=(0.9, 0.98))
-
-    @property
-    def steps(self) -> int:
-        """Batches of an epoch."""
-        return math.ceil(len(self.begin) / self.config.batch)
-
-    def run_epoch(self) -> float:
-        """Every event but each user's first is predicted once; mean loss per step."""
-        self.network.train()
-        rows = self.sequences.shuffled(self.rng)
-        order = self.rng.permutation(len(self.begin))
-        total = torch.zeros((), device=self.device)
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(self.rng.integers(2**62)))  # of dropout
-            for start in range(0, len(order), self.config.batch):
-                at = order[start : start + self.config.batch]
-                at = at[np.argsort(self.lengths[at], kind="stable")]
-                self.optimizer.zero_grad(set_to_none=True)
-                loss = self.loss(rows, self.begin[at], self.lengths[at])
-                torch.autograd.backward(loss)
-                self.optimizer.step()
-                total += loss.detach()
-        return total.item() / max(1, self.steps)
 
     def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
         """Mean over all events of the stretches of `rows` of the loss of predicting the event after it."""
         given = Stretches.cut(rows, begin, lengths)
         answers = Stretches.cut(rows, begin + 1, lengths).rows
         states = self.network(Layout.of(given, self.device))
-        items = self.network.items
+        items, on_device = self.network.items, self.on_device
         if self.loss_name == "full":
-            return blocked_cross_entropy(states, items, self._on(answers), precision=self.precision)
+            return blocked_cross_entropy(states, items, on_device(answers), precision=self.precision)
         if self.loss_name == "sampled":
             columns = draw_columns(answers, self.share, self.config.negatives, self.rng)
-            some = items[self._on(columns.rows)]
-            targets, offset = self._on(columns.targets), self._on(columns.offset)
+            some = items[on_device(columns.rows)]
+            targets, offset = on_device(columns.targets), on_device(columns.offset)
             return blocked_cross_entropy(states, some, targets, offset, self.precision)
         users = np.searchsorted(self.sequences.indptr, begin, side="right") - 1
         wrong = draw_unbought(self.known, users[given.stretch], np.arange(len(items)), self.rng)
-        right, other = ((states * items[self._on(at)]).sum(1) for at in (answers, wrong))
+        right, other = ((states * items[on_device(at)]).sum(1) for at in (answers, wrong))
         return -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-other)).mean()
-
-    def _on(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
     def views(self) -> SasRecNetwork:
         """The network without dropout."""

@@ -1,0 +1,83 @@
+"""The training loop of everything that reads users' events in order: each event is predicted from those before it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gnn.network.loop import Limits, TrainingLoop, View
+from gnn.network.sequences import Sequences
+from gnn.protocol.interactions import Interactions
+
+
+class SequenceLoop(TrainingLoop[View]):
+    """One training run over stretches of timelines; a subclass says what the loss of some stretches is.
+
+    Args:
+        network: what is trained, changed in place.
+        history: the pairs to learn from.
+        place: row in the network of each product, -1: it has none, shape (n_items,).
+        length: events of a stretch.
+        batch: stretches per step.
+        limits: when training ends.
+        seed: of all chance.
+        device: where it computes.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        history: Interactions,
+        place: NDArray[np.int64],
+        length: int,
+        batch: int,
+        limits: Limits,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(network, limits, seed, device)
+        self.sequences = Sequences.of(history, place)
+        self.begin, self.lengths = self.sequences.windows(length)
+        self.batch = batch
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return math.ceil(len(self.begin) / self.batch)
+
+    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean over all events of the stretches of `rows` of the loss of predicting the event after it.
+
+        Args:
+            rows: product of each event, baskets shuffled, shape (e,).
+            begin: first event of each stretch, shape (s,).
+            lengths: events of each, ascending, shape (s,).
+        """
+        raise NotImplementedError
+
+    def run_epoch(self) -> float:
+        """Every event but each user's first is predicted once; mean loss per step."""
+        self.network.train()
+        rows = self.sequences.shuffled(self.rng)
+        order = self.rng.permutation(len(self.begin))
+        total = torch.zeros((), device=self.device)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(self.rng.integers(2**62)))  # of dropout
+            for start in range(0, len(order), self.batch):
+                at = order[start : start + self.batch]
+                at = at[np.argsort(self.lengths[at], kind="stable")]
+                self.optimizer.zero_grad(set_to_none=True)
+                loss = self.loss(rows, self.begin[at], self.lengths[at])
+                torch.autograd.backward(loss)
+                self.optimizer.step()
+                total += loss.detach()
+        return total.item() / max(1, self.steps)
+
+    def on_device(self, array: NDArray[Any]) -> Tensor:
+        """The array where the loop computes."""
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
