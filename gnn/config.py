@@ -63,17 +63,55 @@ class GraphConfig:
 
 
 @dataclass(frozen=True)
+class SequenceConfig:
+    """The network where a user is read event by event.
+
+    Attributes:
+        blocks: attention blocks over the user's events.
+        heads: attention heads; they divide `model.dim`.
+        length: latest events that are read; longer timelines are learned from in stretches of this length.
+        layers: propagations over brands, categories and entities.
+        dropout: share of elements and attention weights zeroed in training.
+        id_dropout: share of products that stand without their id vector in a step, so that text and neighbourhood
+            learn to speak for products that nobody has bought yet.
+        lr: learning rate of Adam.
+        batch: stretches per step.
+        epochs: most epochs; one epoch predicts every event but each user's first once.
+        patience: epochs without a better validation NDCG before training stops.
+        full_softmax: most products for which the softmax runs over all of them; beyond, `train.negatives` are drawn.
+    """
+
+    blocks: int = 2
+    heads: int = 2
+    length: int = 50
+    layers: int = 1
+    dropout: float = 0.5
+    id_dropout: float = 0.15
+    lr: float = 1e-3
+    batch: int = 128
+    epochs: int = 60
+    patience: int = 4
+    full_softmax: int = 20_000
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Shape of the network.
 
     Attributes:
+        user: how a user is read: `set` (the sum of messages from their products), `sequence` (attention over their
+            events in order), or `auto`: sequence where events have an order and the mean timeline is no longer than
+            `sequence.length`.
+        sequence: the network where users are read as sequences.
         dim: width of all vectors.
-        layers: propagation layers.
+        layers: propagation layers of the set network.
         text_hidden: width of the hidden layer between text vectors and item vectors.
-        temperature: start of the learned factor of the cosine.
-        popularity: start of the learned factor of log(1 + buyers).
+        temperature: start of the learned factor of the cosine of the set network.
+        popularity: start of the learned factor of log(1 + buyers), likewise.
     """
 
+    user: Literal["auto", "set", "sequence"] = "auto"
+    sequence: SequenceConfig = field(default_factory=SequenceConfig)
     dim: int = 64
     layers: int = 2
     text_hidden: int = 64

@@ -22,7 +22,7 @@ from gnn.model.align import make_split, parts_at
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
 from gnn.model.fusion import Fused
-from gnn.network.scores import NetworkScores
+from gnn.network.recommender import NetworkRecommender
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import NEW, Task, TaskName, make_task, recommendable
 from gnn.rerank.objective import divergence, shares
@@ -122,7 +122,7 @@ def _alone(config: RerankConfig, rule: Rule, strength: float) -> RerankConfig:
 
 def _traits(snapshot: Snapshot, config: RerankConfig, parts: dict[str, Fitted]) -> Traits:
     network = parts.get(NETWORK)
-    vectors = network.items if isinstance(network, NetworkScores) else None
+    vectors = network.items if isinstance(network, NetworkRecommender) else None
     return replace(Traits.of(snapshot, config.calibration_level), vectors=vectors)
 
 

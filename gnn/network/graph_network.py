@@ -1,4 +1,4 @@
-"""The graph network: item vectors from id, text and neighbourhood; user vectors from their history alone."""
+"""The graph network: item vectors from id, text and neighbourhood; users as sets of what they had."""
 
 from __future__ import annotations
 
@@ -69,34 +69,58 @@ class Views:
     temperature: Tensor
 
 
-class GraphNetwork(nn.Module):
-    """Score(u, i) = temperature * cos(u, i) + bias_i + c * log(1 + buyers_i).
+@dataclass(frozen=True)
+class Propagated:
+    """Vectors after all propagations.
 
-    Base vectors: items id vector + MLP(text), other nodes an id vector, users none. Node vectors are the mean over
-    the base and each propagation's output. A user's neighbours are all products, so that the user's direction is
-    that of a plain sum of the products' `messages`, for any history.
+    Attributes:
+        total: sum of the base and each propagation's output, shape (n_nodes, d).
+        sent: sum over the propagations of what each product passes on to its buyers, not yet normalised, (n_items, d).
+        degree: joint degrees, shape (n_nodes,).
+        buyers: buyers per product, shape (n_items,).
+    """
+
+    total: Tensor
+    sent: Tensor
+    degree: Tensor
+    buyers: Tensor
+
+
+class ItemTower(nn.Module):
+    """Vectors of products, brands, categories and entities: id, for products text too, and their neighbourhood.
+
+    Base vectors: products id vector + MLP(text), other nodes an id vector, users none.
 
     Args:
         n_items: products.
         n_others: brands, categories and entities.
         relations: relations of the message graph, both directions counted.
         text_width: width of the text vectors, 0 without.
-        config: widths and starting values.
+        config: widths.
+        layers: propagations.
+        deviation: of the id vectors at the start.
     """
 
-    def __init__(self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        n_items: int,
+        n_others: int,
+        relations: int,
+        text_width: int,
+        config: ModelConfig,
+        layers: int,
+        deviation: float,
+    ) -> None:
         super().__init__()
-        self.item_ids = nn.Parameter(torch.randn(n_items, config.dim) * 0.1)
-        self.other_ids = nn.Parameter(torch.randn(n_others, config.dim) * 0.1)
+        self.item_ids = nn.Parameter(torch.randn(n_items, config.dim) * deviation)
+        self.other_ids = nn.Parameter(torch.randn(n_others, config.dim) * deviation)
         self.text: nn.Module | None = None
         if text_width:
             self.text = nn.Sequential(
                 nn.Linear(text_width, config.text_hidden), nn.GELU(), nn.Linear(config.text_hidden, config.dim)
             )
-        self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(config.layers))
+        self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(layers))
         self.bias = nn.Parameter(torch.zeros(n_items))
-        self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
-        self.popularity = nn.Parameter(torch.tensor(config.popularity))
 
     @staticmethod
     def scale(conv: nn.Module) -> Tensor:
@@ -115,6 +139,38 @@ class GraphNetwork(nn.Module):
             items = items + spread
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
 
+    def propagate(self, graph: MessageGraph, weights: Tensor, x: Tensor) -> Propagated:
+        """Send the base vectors `x` (n_nodes, d) over `graph` with pair i weighing `weights[i]`."""
+        degree, buyers = graph.degrees(weights)
+        weighted = graph.weighted(weights)
+        first, last = graph.n_users, graph.n_users + graph.n_items
+        total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
+        for conv in self.convs:
+            sent = sent + x[first:last] * self.scale(conv)
+            x = conv(x, weighted, degree)
+            total = total + x
+        return Propagated(total, sent, degree, buyers)
+
+
+class GraphNetwork(ItemTower):
+    """Score(u, i) = temperature * cos(u, i) + bias_i + c * log(1 + buyers_i).
+
+    A user is the sum of messages from their products, in no order: a user's neighbours are all products, so that the
+    user's direction is that of a plain sum of the products' `messages`, for any history.
+
+    Args:
+        n_items: products.
+        n_others: brands, categories and entities.
+        relations: relations of the message graph, both directions counted.
+        text_width: width of the text vectors, 0 without.
+        config: widths and starting values.
+    """
+
+    def __init__(self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig) -> None:
+        super().__init__(n_items, n_others, relations, text_width, config, config.layers, 0.1)
+        self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
+        self.popularity = nn.Parameter(torch.tensor(config.popularity))
+
     def forward(
         self, graph: MessageGraph, weights: Tensor, text: TextFeatures | None, dropout: Tensor | None = None
     ) -> Views:
@@ -126,23 +182,18 @@ class GraphNetwork(nn.Module):
             text: text vectors, None without.
             dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
         """
-        degree, buyers = graph.degrees(weights)
-        weighted = graph.weighted(weights)
         first, last = graph.n_users, graph.n_users + graph.n_items
         x = self.base(graph.n_users, text)
         if dropout is not None:
             x = torch.cat([x[:first], x[first:] * dropout])
-        total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
-        for conv in self.convs:
-            sent = sent + x[first:last] * self.scale(conv)
-            x = conv(x, weighted, degree)
-            total = total + x
-        norm = torch.where(degree[first:last] > 0, degree[first:last].clamp(min=1).rsqrt(), 0.0)
+        out = self.propagate(graph, weights, x)
+        degree = out.degree[first:last]
+        norm = torch.where(degree > 0, degree.clamp(min=1).rsqrt(), 0.0)
         return Views(
-            functional.normalize(total[:first], dim=1),
-            functional.normalize(total[first:last], dim=1),
-            sent * norm.unsqueeze(1),
-            self.bias + self.popularity * torch.log1p(buyers),
+            functional.normalize(out.total[:first], dim=1),
+            functional.normalize(out.total[first:last], dim=1),
+            out.sent * norm.unsqueeze(1),
+            self.bias + self.popularity * torch.log1p(out.buyers),
             self.log_temperature.exp(),
         )
 

@@ -79,7 +79,8 @@ class Batches:
         quota = np.clip(np.round(lengths * self.config.holdout), 1, lengths - 1)
         held = place < quota[rows]
         items = self.history.items[at]
-        columns, correction = self._columns(items[held])
+        c = self.config
+        columns, correction = softmax_columns(items[held], self.warm, c.full_softmax, c.negatives, self.rng)
         where = np.full(self.history.n_items, -1)
         where[columns] = np.arange(len(columns))
         known = ~held & (where[items] >= 0)
@@ -95,14 +96,29 @@ class Batches:
         )
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
 
-    def _columns(self, answers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """All warm products, or the answers and a uniform draw that stands for all (logQ correction)."""
-        if len(self.warm) <= self.config.full_softmax:
-            return self.warm, np.zeros(len(self.warm), np.float32)
-        drawn = self.rng.choice(self.warm, min(self.config.negatives, len(self.warm)), replace=False)
-        columns = np.union1d(answers, drawn)
-        weight = np.float32(np.log(len(self.warm) / len(drawn)))
-        return columns, np.where(np.isin(columns, drawn), weight, np.float32(-np.inf)).astype(np.float32)
+
+def softmax_columns(
+    answers: NDArray[np.int64], warm: NDArray[np.int64], most: int, negatives: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """All warm products, or the answers and a uniform draw that stands for all (logQ correction).
+
+    Args:
+        answers: product rows that are asked for.
+        warm: rows of all products that have been bought.
+        most: products for which the softmax runs over all of them.
+        negatives: products drawn where it does not.
+        rng: draws them.
+
+    Returns:
+        Product rows, ascending, and the log of how many products each stands for, -inf for an answer that was not
+        drawn; shape (c,) each.
+    """
+    if len(warm) <= most:
+        return warm, np.zeros(len(warm), np.float32)
+    drawn = rng.choice(warm, min(negatives, len(warm)), replace=False)
+    columns = np.union1d(answers, drawn)
+    weight = np.float32(np.log(len(warm) / len(drawn)))
+    return columns, np.where(np.isin(columns, drawn), weight, np.float32(-np.inf)).astype(np.float32)
 
 
 def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:

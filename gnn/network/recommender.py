@@ -11,29 +11,42 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.network.device import choose_device, choose_precision
+from gnn.network.device import choose_precision
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.message_graph import PRODUCT, USER, MessageGraph, build_message_graph
+from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read
 from gnn.network.scores import NetworkScores
+from gnn.network.sequence_fit import SequenceTrainer
+from gnn.network.sequence_network import SequenceNetwork, SequenceViews
+from gnn.network.sequence_scores import SequenceScores
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import QUIET, Given, Work
+from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
 from kg.snapshot import IdMap
 
 WEIGHT = "weight."
 """Prefix of the network's parameters among the arrays of the fitted state."""
 
+Network = GraphNetwork | SequenceNetwork
+Scores = NetworkScores | SequenceScores
 
-class NetworkRecommender(NetworkScores):
-    """Trains a `GraphNetwork`; scores come from its vectors over the message graph of the history known.
+
+class NetworkRecommender(Fitted):
+    """Trains the graph network; scores come from its vectors over the message graph of the history known.
+
+    Users are read as sets (`GraphNetwork`) or as sequences (`SequenceNetwork`), as `config.model.user` says.
 
     Args:
         config: message graph, model, training.
         given: graph and text vectors; None: the vectors of a saved state are all that is needed.
+
+    Attributes:
+        inner: the scores of the trained network.
     """
 
     name = "network"
     trained = True
+    inner: Scores
 
     def __init__(self, config: GnnConfig, given: Given | None = None) -> None:
         self.config, self.given = config, given
@@ -41,59 +54,106 @@ class NetworkRecommender(NetworkScores):
         self.text = TextFeatures.of(vectors) if vectors is not None else None
         self.weights: dict[str, torch.Tensor] = {}
 
+    @property
+    def items(self) -> NDArray[np.float32]:
+        """Unit vectors of the products, shape (n_items, d)."""
+        return self.inner.items
+
     def fit(self, history: Interactions, work: Work = QUIET) -> None:
         """Train: to the best validated epoch with a judge, else for the epochs that an earlier fit settled on.
 
         Raises:
             GnnError: there is no graph.
         """
-        graph = self._graph(history)
-        network = make_network(graph, history, self.text, self.config)
-        trainer = NetworkTrainer(network, graph, history, self.text, self.config.train)
+        if self.given is None:
+            raise GnnError("the network has no graph to train on", "train", "give it a snapshot")
+        user = how_to_read(self.given.snapshot, history, self.config)
+        graph = self._graph(history, user)
+        network = make_network(graph, history, self.text, self.config, user)
+        trainer = self._trainer(network, graph, history)
         judge = work.judge
         if judge is None:
-            trainer.run(int(self.settled("epochs", self.config.train.epochs)), work.progress)
+            trainer.run(int(self.settled("epochs", trainer.limits.epochs)), work.progress)
         else:
-            trainer.fit(lambda views: judge(NetworkScores.of(views, history)), work.progress, work.checkpoint)
+            trainer.fit(lambda views: judge(self._scores(views, history)), work.progress, work.checkpoint)
         state = trainer.state
         self.facts = {
-            "epochs": state.best_epoch or state.epoch,
-            "epochs_run": state.epoch,
-            "losses": list(state.losses),
-            "validation": list(state.validation),
+            **state.facts(),
+            "user": user,
             "device": str(trainer.device),
-            "precision": str(choose_precision(self.config.train, choose_device(self.config.train))).split(".")[-1],
+            "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
             "relations": list(graph.names),
             "labels": list(graph.offsets),
             "text_width": self.text.distinct.shape[1] if self.text is not None else 0,
         }
-        self.weights = {k: v.detach().cpu() for k, v in trainer.network.state_dict().items()}
-        self._adopt(trainer.views(), history)
+        network.cpu()
+        self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self._adopt(network, graph, history)
+
+    def _trainer(
+        self, network: Network, graph: MessageGraph, history: Interactions
+    ) -> NetworkTrainer | SequenceTrainer:
+        if isinstance(network, SequenceNetwork):
+            return SequenceTrainer(network, graph, history, self.text, self.config)
+        return NetworkTrainer(network, graph, history, self.text, self.config.train)
+
+    def _scores(self, views: Views | SequenceViews, history: Interactions) -> Scores:
+        if isinstance(views, SequenceViews):
+            return SequenceScores.of(views, history, self.config.model)
+        return NetworkScores.of(views, history)
 
     def take_in(self, history: Interactions) -> None:
         """The same weights over the message graph of `history`."""
-        graph = self._graph(history)
-        network = make_network(graph, history, self.text, self.config)
+        graph = self._graph(history, self.user)
+        network = make_network(graph, history, self.text, self.config, self.user)
         network.load_state_dict(self.weights)
-        self._adopt(network.eval().whole(graph, self.text), history)
+        self._adopt(network, graph, history)
 
-    def _graph(self, history: Interactions) -> MessageGraph:
+    @property
+    def user(self) -> Reading:
+        """How it reads users."""
+        return SEQUENCE if self.facts["user"] == SEQUENCE else SET
+
+    def _graph(self, history: Interactions, user: Reading) -> MessageGraph:
+        """The message graph; without the edges of users where those are read as sequences."""
         if self.given is None:
-            raise GnnError("the network has no graph to train on", "train", "give it a snapshot")
-        return build_message_graph(self.given.snapshot, history, self.config.graph)
+            raise GnnError("the network has no graph", "train", "give it a snapshot")
+        carried = history if user == SET else history.where(np.zeros(len(history), np.bool_))
+        return build_message_graph(self.given.snapshot, carried, self.config.graph)
 
-    def _adopt(self, views: Views, history: Interactions) -> None:
-        super().restore(history, NetworkScores.of(views, history).state(), self.facts)
+    def _adopt(self, network: Network, graph: MessageGraph, history: Interactions) -> None:
+        """Score by a trained network over a message graph."""
+        network.eval()
+        if isinstance(network, SequenceNetwork):
+            buyers = torch.from_numpy(history.buyers.astype(np.float32))
+            self.inner = self._scores(network.views(graph, self.text, buyers), history)
+        else:
+            self.inner = self._scores(network.whole(graph, self.text), history)
+        self.history = history
+
+    def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
+        """Dense scores, shape (histories.n_users, len(items))."""
+        return self.inner.scores_for(histories, items)
+
+    def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
+        """Score with the whole history minus score without pair j. Shape (m,)."""
+        return self.inner.losses(user, item)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The vectors, by which a fresh process scores without graph and text, and the weights."""
-        return super().state() | {WEIGHT + name: value.numpy() for name, value in self.weights.items()}
+        return self.inner.state() | {WEIGHT + name: value.numpy() for name, value in self.weights.items()}
 
     def restore(
         self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
     ) -> None:
         """Take vectors and weights of `state`."""
-        super().restore(history, state, facts)
+        self.history, self.facts = history, dict(facts)
+        if self.user == SEQUENCE:
+            self.inner = SequenceScores()
+            self.inner.config = self.config.model
+        else:
+            self.inner = NetworkScores()
+        self.inner.restore(history, state, facts)
         found = {k.removeprefix(WEIGHT): v for k, v in state.items() if k.startswith(WEIGHT)}
         self.weights = {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
 
@@ -109,13 +169,12 @@ class NetworkRecommender(NetworkScores):
             what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
             raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
         there = NetworkRecommender(self.config, given if width else Given(given.snapshot))
-        graph = there._graph(history)
-        others = graph.n_nodes - graph.n_users - graph.n_items
-        network = GraphNetwork(graph.n_items, others, len(graph.relations), width, self.config.model)
+        graph = there._graph(history, self.user)
+        network = make_network(graph, history, there.text, self.config, self.user)
         there.weights = self._weights_for(graph, given, ids)
         there.facts = {**self.facts, "relations": list(graph.names), "labels": list(graph.offsets)}
         network.load_state_dict(there.weights)
-        there._adopt(network.eval().whole(graph, there.text), history)
+        there._adopt(network, graph, history)
         return there
 
     def _weights_for(self, graph: MessageGraph, given: Given, ids: Mapping[str, IdMap]) -> dict[str, torch.Tensor]:
@@ -146,14 +205,15 @@ class NetworkRecommender(NetworkScores):
 
 
 def make_network(
-    graph: MessageGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig
-) -> GraphNetwork:
-    """A network with seeded weights; products without events start without an id vector."""
+    graph: MessageGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig, user: Reading = SET
+) -> Network:
+    """A network with seeded weights that reads users as `user` says; products without events start without an id."""
+    kind: type[Network] = SequenceNetwork if user == SEQUENCE else GraphNetwork
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         others = graph.n_nodes - graph.n_users - graph.n_items
         width = text.distinct.shape[1] if text is not None else 0
-        network = GraphNetwork(graph.n_items, others, len(graph.relations), width, config.model)
+        network = kind(graph.n_items, others, len(graph.relations), width, config.model)
     with torch.no_grad():
         network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
     return network

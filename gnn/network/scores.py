@@ -53,7 +53,7 @@ class NetworkScores(Fitted):
 
     def user_vectors(self, histories: Interactions) -> NDArray[np.float32]:
         """Unit vectors, zero without history, shape (histories.n_users, d)."""
-        return _unit(times(histories.matrix(), self.messages))
+        return unit(times(histories.matrix(), self.messages))
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
@@ -66,10 +66,11 @@ class NetworkScores(Fitted):
         """Score with the whole history minus score with the user's vector built without pair j. Shape (m,)."""
         sent = self.messages[user.items]
         whole = sent.sum(0)
-        without = _unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
+        without = unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
         vector = self.items[item] * self.temperature
-        return np.asarray(_unit(whole[None])[0] @ vector - without @ vector, dtype=np.float32)
+        return np.asarray(unit(whole[None])[0] @ vector - without @ vector, dtype=np.float32)
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows scaled to length one; zero stays zero."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)

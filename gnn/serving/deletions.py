@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.model.fusion import Fused, seen_columns, standard
-from gnn.network.scores import NetworkScores
+from gnn.network.recommender import NetworkRecommender
+from gnn.network.scores import NetworkScores, unit
+from gnn.network.sequence_scores import SequenceScores
 from gnn.network.sparse import times
 from gnn.protocol.events import UNKNOWN
 from gnn.protocol.interactions import Interactions
@@ -87,9 +89,25 @@ def _(recommender: NetworkScores, items: NDArray[np.int64]) -> Deletions:
     def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
         sent = recommender.messages[user.items]
         whole = sent.sum(0)
-        without = _unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
+        without = unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
         vectors = recommender.items[items[at]].T * recommender.temperature
-        return np.asarray(_unit(whole[None]) @ vectors - without @ vectors, dtype=np.float32)
+        return np.asarray(unit(whole[None]) @ vectors - without @ vectors, dtype=np.float32)
+
+    return falls
+
+
+@deletions.register
+def _(recommender: NetworkRecommender, items: NDArray[np.int64]) -> Deletions:
+    return deletions(recommender.inner, items)
+
+
+@deletions.register
+def _(recommender: SequenceScores, items: NDArray[np.int64]) -> Deletions:
+    def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
+        columns, place = np.unique(items[at], return_inverse=True)
+        whole = recommender.scores_for(user, columns)
+        without = recommender.scores_for(user.each_left_out(np.arange(len(user))), columns)
+        return np.asarray((whole - without)[:, place], dtype=np.float32)
 
     return falls
 
@@ -129,7 +147,3 @@ def one_pair_each(items: NDArray[np.int64], n_items: int) -> Interactions:
     """A user per item who has that one pair, once, at an unknown time."""
     once, unknown = np.ones(len(items), np.float32), np.full(len(items), UNKNOWN)
     return Interactions(np.arange(len(items) + 1), np.asarray(items), once, once, unknown, unknown, n_items)
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -20,7 +20,7 @@ from gnn.model.align import align, make_split
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
 from gnn.model.fusion import Fused, seen_columns
-from gnn.network.scores import NetworkScores
+from gnn.network.recommender import NetworkRecommender
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import NEW, NEXT, recommendable
@@ -261,7 +261,7 @@ class Recommendations:
     def product_vectors(self) -> NDArray[np.float32] | None:
         """The network's unit vectors of the products, shape (n_items, d); None for a model without the network."""
         network = self.parts.get(NETWORK)
-        return network.items if isinstance(network, NetworkScores) else None
+        return network.items if isinstance(network, NetworkRecommender) else None
 
 
 def _frame(

@@ -1,0 +1,85 @@
+"""Trains the graph network on users' events in order: every event is predicted from those before it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnn.config import GnnConfig
+from gnn.network.attention import Layout
+from gnn.network.device import choose_device, choose_precision
+from gnn.network.graph_network import TextFeatures
+from gnn.network.loop import Limits
+from gnn.network.message_graph import MessageGraph
+from gnn.network.objective import softmax_columns
+from gnn.network.sequence_loop import SequenceLoop
+from gnn.network.sequence_network import SequenceNetwork, SequenceViews
+from gnn.network.sequences import Stretches
+from gnn.network.softmax import blocked_cross_entropy
+from gnn.protocol.interactions import Interactions
+
+
+class SequenceTrainer(SequenceLoop[SequenceViews]):
+    """One training run of a sequence network on a history.
+
+    Args:
+        network: the network, changed in place.
+        graph: message graph without the edges of users.
+        history: the pairs to learn from.
+        text: text features or None.
+        config: how to train.
+    """
+
+    title = "graph network"
+    network: SequenceNetwork
+
+    def __init__(
+        self,
+        network: SequenceNetwork,
+        graph: MessageGraph,
+        history: Interactions,
+        text: TextFeatures | None,
+        config: GnnConfig,
+    ) -> None:
+        self.config, self.train = config.model.sequence, config.train
+        c, device = self.config, choose_device(config.train)
+        limits = Limits(c.epochs, c.patience, self.train.max_seconds)
+        super().__init__(
+            network, history, np.arange(history.n_items), c.length, c.batch, limits, self.train.seed, device
+        )
+        self.precision = choose_precision(self.train, device)
+        self.graph = graph.to(device)
+        self.text = text.to(device) if text is not None else None
+        self.buyers = torch.from_numpy(history.buyers.astype(np.float32)).to(device)
+        self.warm = np.flatnonzero(history.buyers > 0)
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=c.lr, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean negative log-probability of the event after each event of the stretches, among all warm products."""
+        given = Stretches.cut(rows, begin, lengths)
+        answers = Stretches.cut(rows, begin + 1, lengths).rows
+        columns, correction = softmax_columns(
+            answers, self.warm, self.config.full_softmax, self.train.negatives, self.rng
+        )
+        items = self.network.items(self.graph, self.text, self._kept())
+        states = self.network.tower(Layout.of(given, self.device), items)
+        at = self.on_device(columns)
+        # the offset is one more coordinate, so that it has a gradient too
+        asked = torch.cat([items[at], self.network.offset(self.buyers)[at].unsqueeze(1)], 1)
+        asking = torch.cat([states, states.new_ones(len(states), 1)], 1)
+        targets = self.on_device(np.searchsorted(columns, answers))
+        weights = self.on_device(correction) if len(columns) < len(self.warm) else None
+        return blocked_cross_entropy(asking, asked, targets, weights, self.precision)
+
+    def _kept(self) -> Tensor | None:
+        share = self.config.id_dropout
+        if not share:
+            return None
+        return (torch.rand(len(self.buyers), generator=self.noise, device=self.device) >= share).float()
+
+    def views(self) -> SequenceViews:
+        """Vectors without chance or gradient."""
+        self.network.eval()
+        return self.network.views(self.graph, self.text, self.buyers)
