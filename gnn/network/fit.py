@@ -8,8 +8,8 @@ from torch import Tensor
 from gnn.config import TrainConfig
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
+from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits, TrainingLoop
-from gnn.network.message_graph import MessageGraph
 from gnn.network.objective import Batch, Batches, softmax_loss
 from gnn.protocol.interactions import Interactions
 
@@ -31,7 +31,7 @@ class NetworkTrainer(TrainingLoop[Views]):
     def __init__(
         self,
         network: GraphNetwork,
-        graph: MessageGraph,
+        graph: JointGraph,
         history: Interactions,
         text: TextFeatures | None,
         config: TrainConfig,

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnn.config import ModelConfig
-from gnn.network.layers import RelationalConv, SparseProduct
-from gnn.network.message_graph import MessageGraph, tensor_of
+from gnn.network.joint import JointGraph
+from gnn.network.layers import SparseProduct
+from gnn.network.message_graph import tensor_of
+from gnn.network.propagation import RelationalConv
 
 
 @dataclass(frozen=True)
@@ -139,15 +141,15 @@ class ItemTower(nn.Module):
             items = items + spread
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
 
-    def propagate(self, graph: MessageGraph, weights: Tensor, x: Tensor) -> Propagated:
+    def propagate(self, graph: JointGraph, weights: Tensor, x: Tensor) -> Propagated:
         """Send the base vectors `x` (n_nodes, d) over `graph` with pair i weighing `weights[i]`."""
-        degree, buyers = graph.degrees(weights)
-        weighted = graph.weighted(weights)
+        degree, buyers = graph.graph.degrees(weights)
+        values = graph.values(weights)
         first, last = graph.n_users, graph.n_users + graph.n_items
         total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
         for conv in self.convs:
             sent = sent + x[first:last] * self.scale(conv)
-            x = conv(x, weighted, degree)
+            x = conv(x, graph, values, degree)
             total = total + x
         return Propagated(total, sent, degree, buyers)
 
@@ -172,7 +174,7 @@ class GraphNetwork(ItemTower):
         self.popularity = nn.Parameter(torch.tensor(config.popularity))
 
     def forward(
-        self, graph: MessageGraph, weights: Tensor, text: TextFeatures | None, dropout: Tensor | None = None
+        self, graph: JointGraph, weights: Tensor, text: TextFeatures | None, dropout: Tensor | None = None
     ) -> Views:
         """Propagate over `graph` with pair i weighing `weights[i]`.
 
@@ -198,8 +200,8 @@ class GraphNetwork(ItemTower):
         )
 
     @torch.no_grad()
-    def whole(self, graph: MessageGraph, text: TextFeatures | None) -> Views:
+    def whole(self, graph: JointGraph, text: TextFeatures | None) -> Views:
         """Views over every pair of `graph`, without chance or gradient."""
-        pairs = graph.by_item.shape[0]
+        pairs = len(graph.graph.by_item)
         views: Views = self(graph, torch.ones(pairs, device=self.bias.device), text)
         return views

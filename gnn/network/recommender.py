@@ -14,7 +14,8 @@ from gnn.errors import GnnError
 from gnn.network.device import choose_precision
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
-from gnn.network.message_graph import PRODUCT, USER, MessageGraph, build_message_graph
+from gnn.network.joint import JointGraph
+from gnn.network.message_graph import PRODUCT, USER, build_message_graph
 from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read
 from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
@@ -82,17 +83,15 @@ class NetworkRecommender(Fitted):
             "user": user,
             "device": str(trainer.device),
             "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
-            "relations": list(graph.names),
-            "labels": list(graph.offsets),
+            "relations": list(graph.graph.names),
+            "labels": list(graph.graph.offsets),
             "text_width": self.text.distinct.shape[1] if self.text is not None else 0,
         }
         network.cpu()
         self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._adopt(network, graph, history)
 
-    def _trainer(
-        self, network: Network, graph: MessageGraph, history: Interactions
-    ) -> NetworkTrainer | SequenceTrainer:
+    def _trainer(self, network: Network, graph: JointGraph, history: Interactions) -> NetworkTrainer | SequenceTrainer:
         if isinstance(network, SequenceNetwork):
             return SequenceTrainer(network, graph, history, self.text, self.config)
         return NetworkTrainer(network, graph, history, self.text, self.config.train)
@@ -114,14 +113,14 @@ class NetworkRecommender(Fitted):
         """How it reads users."""
         return SEQUENCE if self.facts["user"] == SEQUENCE else SET
 
-    def _graph(self, history: Interactions, user: Reading) -> MessageGraph:
+    def _graph(self, history: Interactions, user: Reading) -> JointGraph:
         """The message graph; without the edges of users where those are read as sequences."""
         if self.given is None:
             raise GnnError("the network has no graph", "train", "give it a snapshot")
         carried = history if user == SET else history.where(np.zeros(len(history), np.bool_))
-        return build_message_graph(self.given.snapshot, carried, self.config.graph)
+        return JointGraph.of(build_message_graph(self.given.snapshot, carried, self.config.graph))
 
-    def _adopt(self, network: Network, graph: MessageGraph, history: Interactions) -> None:
+    def _adopt(self, network: Network, graph: JointGraph, history: Interactions) -> None:
         """Score by a trained network over a message graph."""
         network.eval()
         if isinstance(network, SequenceNetwork):
@@ -172,15 +171,16 @@ class NetworkRecommender(Fitted):
         graph = there._graph(history, self.user)
         network = make_network(graph, history, there.text, self.config, self.user)
         there.weights = self._weights_for(graph, given, ids)
-        there.facts = {**self.facts, "relations": list(graph.names), "labels": list(graph.offsets)}
+        there.facts = {**self.facts, "relations": list(graph.graph.names), "labels": list(graph.graph.offsets)}
         network.load_state_dict(there.weights)
         there._adopt(network, graph, history)
         return there
 
-    def _weights_for(self, graph: MessageGraph, given: Given, ids: Mapping[str, IdMap]) -> dict[str, torch.Tensor]:
+    def _weights_for(self, graph: JointGraph, given: Given, ids: Mapping[str, IdMap]) -> dict[str, torch.Tensor]:
         """The weights, node by node and relation by relation; zero for what this network does not know."""
         labels: Sequence[str] = self.facts["labels"]
-        rows = {name: ids[name].rows(given.snapshot.nodes[name].ids.ids) for name in graph.offsets if name in labels}
+        nodes, offsets = given.snapshot.nodes, graph.graph.offsets
+        rows = {name: ids[name].rows(nodes[name].ids.ids) for name in offsets if name in labels}
         weights = dict(self.weights)
         for name in ("item_ids", "bias"):
             weights[name] = _taken(weights[name], rows[PRODUCT])
@@ -191,13 +191,13 @@ class NetworkRecommender(Fitted):
                 begin += len(ids[label])
         dim = self.weights["other_ids"].shape[1]
         blocks = [
-            _taken(parts[label], rows[label]) if label in parts else torch.zeros(len(given.snapshot.nodes[label]), dim)
-            for label in graph.offsets
+            _taken(parts[label], rows[label]) if label in parts else torch.zeros(len(nodes[label]), dim)
+            for label in offsets
             if label not in (USER, PRODUCT)
         ]
         weights["other_ids"] = torch.cat([torch.zeros(0, dim), *blocks])
         known = list(self.facts["relations"])
-        place = np.asarray([known.index(n) if n in known else -1 for n in graph.names], dtype=np.int64)
+        place = np.asarray([known.index(n) if n in known else -1 for n in graph.graph.names], dtype=np.int64)
         for name, value in self.weights.items():
             if name.endswith(".scale"):
                 weights[name] = _taken(value, place)
@@ -205,7 +205,7 @@ class NetworkRecommender(Fitted):
 
 
 def make_network(
-    graph: MessageGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig, user: Reading = SET
+    graph: JointGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig, user: Reading = SET
 ) -> Network:
     """A network with seeded weights that reads users as `user` says; products without events start without an id."""
     kind: type[Network] = SequenceNetwork if user == SEQUENCE else GraphNetwork
@@ -213,7 +213,7 @@ def make_network(
         torch.manual_seed(config.train.seed)
         others = graph.n_nodes - graph.n_users - graph.n_items
         width = text.distinct.shape[1] if text is not None else 0
-        network = kind(graph.n_items, others, len(graph.relations), width, config.model)
+        network = kind(graph.n_items, others, len(graph.graph.relations), width, config.model)
     with torch.no_grad():
         network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
     return network

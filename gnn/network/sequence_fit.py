@@ -11,8 +11,8 @@ from gnn.config import GnnConfig
 from gnn.network.attention import Layout
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.graph_network import TextFeatures
+from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits
-from gnn.network.message_graph import MessageGraph
 from gnn.network.objective import softmax_columns
 from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
@@ -38,7 +38,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
     def __init__(
         self,
         network: SequenceNetwork,
-        graph: MessageGraph,
+        graph: JointGraph,
         history: Interactions,
         text: TextFeatures | None,
         config: GnnConfig,

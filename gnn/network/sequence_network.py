@@ -11,7 +11,7 @@ from gnn.config import ModelConfig
 from gnn.errors import GnnError
 from gnn.network.attention import AttentionTower
 from gnn.network.graph_network import ItemTower, TextFeatures
-from gnn.network.message_graph import MessageGraph
+from gnn.network.joint import JointGraph
 
 START = 0.02
 """Deviation of id vectors and text vectors at the start: attention multiplies its input by sqrt(d)."""
@@ -63,7 +63,7 @@ class SequenceNetwork(ItemTower):
         self.tower = AttentionTower(config.dim, c.blocks, c.heads, c.length, c.dropout)
         self.popularity = nn.Parameter(torch.zeros(()))
 
-    def items(self, graph: MessageGraph, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
+    def items(self, graph: JointGraph, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
         """Product vectors, shape (n_items, d).
 
         Args:
@@ -75,7 +75,7 @@ class SequenceNetwork(ItemTower):
         x = self.base(graph.n_users, text)
         if kept is not None:
             x = torch.cat([x[:first], x[first:last] - self.item_ids * (1 - kept).unsqueeze(1), x[last:]])
-        nobody = torch.zeros(len(graph.by_item), device=x.device)
+        nobody = torch.zeros(len(graph.graph.by_item), device=x.device)
         return self.propagate(graph, nobody, x).total[first:last]
 
     def offset(self, buyers: Tensor) -> Tensor:
@@ -83,6 +83,6 @@ class SequenceNetwork(ItemTower):
         return self.bias + self.popularity * torch.log1p(buyers)
 
     @torch.no_grad()
-    def views(self, graph: MessageGraph, text: TextFeatures | None, buyers: Tensor) -> SequenceViews:
+    def views(self, graph: JointGraph, text: TextFeatures | None, buyers: Tensor) -> SequenceViews:
         """What scoring needs, without chance or gradient."""
         return SequenceViews(self.items(graph, text), self.offset(buyers), self.tower)

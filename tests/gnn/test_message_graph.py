@@ -4,6 +4,7 @@ import torch
 from gnn.config import GnnConfig, GraphConfig, SplitConfig, TrainConfig
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork
+from gnn.network.joint import JointGraph
 from gnn.network.message_graph import MessageGraph, build_message_graph
 from gnn.protocol.events import read_events
 from gnn.protocol.splits import split_events
@@ -76,15 +77,15 @@ def test_relations_that_post_date_purchases_stay_out(shop: Snapshot) -> None:
 def test_a_step_never_sends_what_it_predicts(shop: Snapshot) -> None:
     """The held-out pairs' vectors do not depend on the pairs: messages of other values for them change nothing."""
     history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
-    graph = build_message_graph(shop, history, GraphConfig())
-    network = GraphNetwork(graph.n_items, graph.n_nodes - 140, len(graph.relations), 0, GnnConfig().model)
+    graph = JointGraph.of(build_message_graph(shop, history, GraphConfig()))
+    network = GraphNetwork(graph.n_items, graph.n_nodes - 140, len(graph.graph.relations), 0, GnnConfig().model)
     quiet = TrainConfig(dropout=0, edge_dropout=0, device="cpu")
     trainer = NetworkTrainer(network, graph, history, None, quiet)
     batch = trainer.batches.plan(np.array([3, 8]))
     assert 0 < len(batch.held) < 20
     views = trainer.forward(batch)
     rest = history.where(~np.isin(np.arange(len(history)), batch.held.numpy()))
-    without = network.whole(build_message_graph(shop, rest, GraphConfig()), None)
+    without = network.whole(JointGraph.of(build_message_graph(shop, rest, GraphConfig())), None)
     torch.testing.assert_close(views.users, without.users)
     torch.testing.assert_close(views.items, without.items)
     torch.testing.assert_close(views.offset, without.offset)

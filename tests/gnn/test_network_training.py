@@ -13,6 +13,7 @@ from gnn.errors import GnnError
 from gnn.network.device import choose_device, choose_precision, cpu_threads
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures, Views
+from gnn.network.joint import JointGraph
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
 from gnn.network.recommender import NetworkRecommender, make_network
@@ -34,7 +35,7 @@ def trainer_of(
     config = replace(GnnConfig(), train=replace(TrainConfig(device="cpu", threads=1), **settings))
     if history is None:
         history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
-    graph = build_message_graph(shop, history, GraphConfig())
+    graph = JointGraph.of(build_message_graph(shop, history, GraphConfig()))
     features = None if text is None else TextFeatures.of(text)
     return NetworkTrainer(make_network(graph, history, features, config), graph, history, features, config.train)
 
@@ -208,7 +209,7 @@ def test_devices_and_precisions() -> None:
 
 def test_model_width_is_a_setting(shop: Snapshot) -> None:
     history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
-    graph = build_message_graph(shop, history, GraphConfig())
+    graph = JointGraph.of(build_message_graph(shop, history, GraphConfig()))
     config = replace(GnnConfig(), model=ModelConfig(dim=10, layers=3))
     views = make_network(graph, history, None, config).whole(graph, None)
     assert views.users.shape == (60, 10)

@@ -16,6 +16,7 @@ from gnn.model.align import align
 from gnn.model.bundle import Bundle
 from gnn.model.training import train
 from gnn.network.graph_network import TextFeatures
+from gnn.network.joint import JointGraph
 from gnn.network.message_graph import MessageGraph, build_message_graph
 from gnn.network.reading import how_to_read, ordered
 from gnn.network.recommender import NetworkRecommender, make_network
@@ -49,7 +50,8 @@ def known(shop: Snapshot) -> Interactions:
 
 def trainer_of(shop: Snapshot, text: Text | None, config: GnnConfig) -> SequenceTrainer:
     history = known(shop)
-    graph = build_message_graph(shop, history.where(np.zeros(len(history), np.bool_)), GraphConfig())
+    nobody = history.where(np.zeros(len(history), np.bool_))
+    graph = JointGraph.of(build_message_graph(shop, nobody, GraphConfig()))
     features = None if text is None else TextFeatures.of(text)
     network = make_network(graph, history, features, config, "sequence")
     assert isinstance(network, SequenceNetwork)
@@ -84,7 +86,7 @@ def test_product_vectors_are_base_and_neighbours_by_the_dense_formula(
     shop: Snapshot, text: Text, with_text: bool
 ) -> None:
     trainer = trainer_of(shop, text if with_text else None, settings())
-    want = naive_items(trainer.network, trainer.graph, torch.from_numpy(text) if with_text else None)
+    want = naive_items(trainer.network, trainer.graph.graph, torch.from_numpy(text) if with_text else None)
     torch.testing.assert_close(trainer.views().items, want, atol=1e-4, rtol=1e-4)
 
 
@@ -103,7 +105,7 @@ def test_the_loss_is_the_softmax_over_every_warm_product_at_every_event(shop: Sn
     history, network = known(shop), trainer.network
     log, warm = history.timeline, np.flatnonzero(history.buyers > 0)
     assert len(warm) < 80
-    items, offset = naive_items(network, trainer.graph, torch.from_numpy(text)), network.bias + 0
+    items, offset = naive_items(network, trainer.graph.graph, torch.from_numpy(text)), network.bias + 0
     offset = offset + network.popularity * torch.log1p(torch.from_numpy(history.buyers))
     losses = []
     for user in (4, 31):
