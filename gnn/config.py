@@ -103,6 +103,8 @@ class ModelConfig:
             events in order), or `auto`: sequence where events have an order and the mean timeline is no longer than
             `sequence.length`.
         sequence: the network where users are read as sequences.
+        user_vectors: whether every user of the training has a free vector too, which travels to their products and is
+            no part of their own: it tells products apart by who bought them. Of the set network.
         dim: width of all vectors.
         layers: propagation layers of the set network.
         text_hidden: width of the hidden layer between text vectors and item vectors.
@@ -112,8 +114,9 @@ class ModelConfig:
 
     user: Literal["auto", "set", "sequence"] = "auto"
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
+    user_vectors: bool = True
     dim: int = 64
-    layers: int = 2
+    layers: int = 3
     text_hidden: int = 64
     temperature: float = 5.0
     popularity: float = 0.5
@@ -133,6 +136,7 @@ class TrainConfig:
         batch: users per step.
         holdout: share of a user's products that a step predicts from the rest.
         dropout: share of base vector elements zeroed in a step.
+        user_dropout: share of users who stand without their vector in a step.
         edge_dropout: share of user-item edges left out of a step's messages.
         full_softmax: most products for which the softmax runs over all of them.
         negatives: products drawn for all users of a step where it does not.
@@ -145,13 +149,14 @@ class TrainConfig:
     """
 
     model: str = "fused"
-    epochs: int = 30
+    epochs: int = 40
     patience: int = 3
-    lr: float = 8e-3
+    lr: float = 4e-3
     weight_decay: float = 1e-4
     batch: int = 256
     holdout: float = 0.3
-    dropout: float = 0.6
+    dropout: float = 0.5
+    user_dropout: float = 0.3
     edge_dropout: float = 0.2
     full_softmax: int = 8192
     negatives: int = 4096
@@ -174,7 +179,15 @@ class FusionConfig:
         users: most validation users that the search reads (a seeded draw).
     """
 
-    parts: tuple[str, ...] = ("network", "own-repeats", "item-knn", "ease", "ease-weighted")
+    parts: tuple[str, ...] = (
+        "network",
+        "own-repeats",
+        "item-knn",
+        "ease",
+        "ease-weighted",
+        "transition",
+        "paths",
+    )
     weights: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
     rounds: int = 2
     pool: int = 100
@@ -228,7 +241,16 @@ class AutoConfig:
         models: what is tried alone and fused, the simplest first.
     """
 
-    models: tuple[str, ...] = ("popularity", "own-repeats", "item-knn", "ease", "ease-weighted", "network")
+    models: tuple[str, ...] = (
+        "popularity",
+        "own-repeats",
+        "item-knn",
+        "transition",
+        "paths",
+        "ease",
+        "ease-weighted",
+        "network",
+    )
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,11 @@ class NetworkTrainer(TrainingLoop[Views]):
             rows, width = self.graph.n_nodes - self.graph.n_users, self.network.item_ids.shape[1]
             kept = torch.empty(rows, width, device=self.device).bernoulli_(1 - c.dropout, generator=self.noise)
             dropout = kept / (1 - c.dropout)
-        views: Views = self.network(self.graph, weights, self.text, dropout)
+        users = None
+        if c.user_dropout and len(self.network.user_ids):
+            shown = torch.empty(len(self.network.user_ids), 1, device=self.device)
+            users = shown.bernoulli_(1 - c.user_dropout, generator=self.noise) / (1 - c.user_dropout)
+        views: Views = self.network(self.graph, weights, self.text, dropout, users)
         return views
 
     def step(self, batch: Batch) -> Tensor:

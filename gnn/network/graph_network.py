@@ -91,7 +91,7 @@ class Propagated:
 class ItemTower(nn.Module):
     """Vectors of products, brands, categories and entities: id, for products text too, and their neighbourhood.
 
-    Base vectors: products id vector + MLP(text), other nodes an id vector, users none.
+    Base vectors: products id vector + MLP(text), other nodes an id vector, users none here.
 
     Args:
         n_items: products.
@@ -158,9 +158,12 @@ class GraphNetwork(ItemTower):
     """Score(u, i) = temperature * cos(u, i) + bias_i + c * log(1 + buyers_i).
 
     A user is the sum of messages from their products, in no order: a user's neighbours are all products, so that the
-    user's direction is that of a plain sum of the products' `messages`, for any history.
+    user's direction is that of a plain sum of the products' `messages`, for any history. A user's free vector travels
+    to the products only and is no part of that sum: it tells products apart by who bought them, and a user without
+    one is scored like any other.
 
     Args:
+        n_users: users; their vectors take part where `config.user_vectors`.
         n_items: products.
         n_others: brands, categories and entities.
         relations: relations of the message graph, both directions counted.
@@ -168,13 +171,21 @@ class GraphNetwork(ItemTower):
         config: widths and starting values.
     """
 
-    def __init__(self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig) -> None:
+    def __init__(
+        self, n_users: int, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig
+    ) -> None:
         super().__init__(n_items, n_others, relations, text_width, config, config.layers, 0.1)
+        self.user_ids = nn.Parameter(torch.randn(n_users if config.user_vectors else 0, config.dim) * 0.1)
         self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
         self.popularity = nn.Parameter(torch.tensor(config.popularity))
 
     def forward(
-        self, graph: JointGraph, weights: Tensor, text: TextFeatures | None, dropout: Tensor | None = None
+        self,
+        graph: JointGraph,
+        weights: Tensor,
+        text: TextFeatures | None,
+        dropout: Tensor | None = None,
+        user_dropout: Tensor | None = None,
     ) -> Views:
         """Propagate over `graph` with pair i weighing `weights[i]`.
 
@@ -183,16 +194,19 @@ class GraphNetwork(ItemTower):
             weights: 0 or 1 per pair, shape (m,).
             text: text vectors, None without.
             dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
+            user_dropout: factors of the users' vectors, shape (n_users, 1).
         """
         first, last = graph.n_users, graph.n_users + graph.n_items
         x = self.base(graph.n_users, text)
         if dropout is not None:
             x = torch.cat([x[:first], x[first:] * dropout])
+        if len(self.user_ids):
+            x = torch.cat([self.user_ids if user_dropout is None else self.user_ids * user_dropout, x[first:]])
         out = self.propagate(graph, weights, x)
         degree = out.degree[first:last]
         norm = torch.where(degree > 0, degree.clamp(min=1).rsqrt(), 0.0)
         return Views(
-            functional.normalize(out.total[:first], dim=1),
+            functional.normalize(out.total[:first] - x[:first], dim=1),
             functional.normalize(out.total[first:last], dim=1),
             out.sent * norm.unsqueeze(1),
             self.bias + self.popularity * torch.log1p(out.buyers),

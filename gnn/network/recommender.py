@@ -184,6 +184,8 @@ class NetworkRecommender(Fitted):
         weights = dict(self.weights)
         for name in ("item_ids", "bias"):
             weights[name] = _taken(weights[name], rows[PRODUCT])
+        if len(weights.get("user_ids", ())):
+            weights["user_ids"] = _taken(weights["user_ids"], rows[USER])
         begin, parts = 0, {}
         for label in labels:
             if label not in (USER, PRODUCT):
@@ -208,14 +210,19 @@ def make_network(
     graph: JointGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig, user: Reading = SET
 ) -> Network:
     """A network with seeded weights that reads users as `user` says; products without events start without an id."""
-    kind: type[Network] = SequenceNetwork if user == SEQUENCE else GraphNetwork
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         others = graph.n_nodes - graph.n_users - graph.n_items
         width = text.distinct.shape[1] if text is not None else 0
-        network = kind(graph.n_items, others, len(graph.graph.relations), width, config.model)
+        sizes = (graph.n_items, others, len(graph.graph.relations), width)
+        if user == SEQUENCE:
+            network: Network = SequenceNetwork(*sizes, config.model)
+        else:
+            network = GraphNetwork(graph.n_users, *sizes, config.model)
     with torch.no_grad():
         network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
+        if isinstance(network, GraphNetwork) and len(network.user_ids):
+            network.user_ids[torch.from_numpy(np.diff(history.indptr) == 0)] = 0.0
     return network
 
 

@@ -109,15 +109,20 @@ class Paths(Fitted):
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """What each product's paths add to both sides of the shares. Shape (m,)."""
-        fall = np.zeros(len(user), np.float64)
+        return self.falls(user, np.asarray([item]))[:, 0]
+
+    def falls(self, user: Interactions, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The losses of several products at once, shape (m, len(items))."""
+        fall = np.zeros((len(user), len(items)), np.float64)
         for kind, way in self.ways.items():
             own = way.out[user.items].astype(np.float64)
-            reached = own @ way.back[[item]].toarray()[0]
+            reached = np.asarray((own @ way.back[items].T.astype(np.float64)).todense())
             every = own @ way.total.astype(np.float64)
             rest = every.sum() - every
             rest[rest <= 1e-9 * every.sum()] = 0  # rounding, where no other product has such a path
-            share = (reached.sum() - reached) / np.where(rest > 0, rest, 1) * (rest > 0)
-            fall += getattr(self.config, kind) * (reached.sum() / max(every.sum(), 1e-30) - share)
+            left = np.where(rest > 0, 1 / np.where(rest > 0, rest, 1), 0)
+            share = (reached.sum(0) - reached) * left[:, None]
+            fall += getattr(self.config, kind) * (reached.sum(0) / max(every.sum(), 1e-30) - share)
         return fall.astype(np.float32)
 
     def state(self) -> dict[str, NDArray[np.generic]]:

@@ -23,6 +23,8 @@ from gnn.recommenders.counting import OwnRepeats
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.inputs import pair_weights
 from gnn.recommenders.itemknn import ItemKNN
+from gnn.recommenders.paths import Paths
+from gnn.recommenders.transition import Transition
 
 Deletions = Callable[[Interactions, NDArray[np.int64]], NDArray[np.float32]]
 """One user's history (m pairs) and positions in a list of products (k,) to the falls of their scores, shape (m, k)."""
@@ -101,8 +103,9 @@ def _(recommender: NetworkRecommender, items: NDArray[np.int64]) -> Deletions:
     return deletions(recommender.inner, items)
 
 
-@deletions.register
-def _(recommender: SequenceScores, items: NDArray[np.int64]) -> Deletions:
+@deletions.register(SequenceScores)
+@deletions.register(Transition)
+def _(recommender: Fitted, items: NDArray[np.int64]) -> Deletions:
     def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
         columns, place = np.unique(items[at], return_inverse=True)
         whole = recommender.scores_for(user, columns)
@@ -110,6 +113,11 @@ def _(recommender: SequenceScores, items: NDArray[np.int64]) -> Deletions:
         return np.asarray((whole - without)[:, place], dtype=np.float32)
 
     return falls
+
+
+@deletions.register
+def _(recommender: Paths, items: NDArray[np.int64]) -> Deletions:
+    return lambda user, at: recommender.falls(user, items[at])
 
 
 def scaled_deletions(fused: Fused, items: NDArray[np.int64]) -> ScaledDeletions:
