@@ -13,6 +13,7 @@ import numpy as np
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.catalogue import AUTO, CATALOGUE, FUSED, make
+from gnn.network.reading import SEQUENCE, SET, how_to_read
 from gnn.protocol.interactions import Interactions
 from ingest.config_dict import with_setting
 from kg.snapshot import Snapshot
@@ -34,7 +35,7 @@ class Setting:
         log: whether the search measures the number by its logarithm.
         choices: what a choice may be.
         needs: what the graph must hold for it to matter: a node label, a relationship type, a side event, `times`
-            of the events, or `no times`.
+            of the events, or `no times`; or how the network reads users there, `set` or `sequence`.
         settled: the setting holds several numbers of which the fit chooses; name of the fact that tells its choice.
             The search tries single ones.
     """
@@ -86,9 +87,9 @@ def real(key: str, low: float, high: float, *, log: bool = False, needs: str = "
     return Setting(key, "real", low, high, log, needs=needs, settled=settled)
 
 
-def whole(key: str, low: int, high: int, *, log: bool = False) -> Setting:
+def whole(key: str, low: int, high: int, *, log: bool = False, needs: str = "") -> Setting:
     """A whole number from `low` to `high`."""
-    return Setting(key, "whole", low, high, log)
+    return Setting(key, "whole", low, high, log, needs=needs)
 
 
 def choice(key: str, *choices: str | bool | int, needs: str = "") -> Setting:
@@ -180,15 +181,20 @@ SPACES: dict[str, tuple[Setting, ...]] = {
         real("models.paths.hub_power", 0.0, 1.5),
     ),
     "network": (
-        real("train.lr", 0.0005, 0.03, log=True),
-        real("train.weight_decay", 1e-6, 0.1, log=True),
-        real("train.dropout", 0.0, 0.8),
-        real("train.edge_dropout", 0.0, 0.6),
-        real("train.holdout", 0.1, 0.7),
-        whole("model.layers", 1, 3),
+        real("train.lr", 0.0005, 0.03, log=True, needs=SET),
+        real("train.weight_decay", 1e-6, 0.1, log=True, needs=SET),
+        real("train.dropout", 0.0, 0.8, needs=SET),
+        real("train.user_dropout", 0.0, 0.8, needs=SET),
+        real("train.edge_dropout", 0.0, 0.6, needs=SET),
+        real("train.holdout", 0.1, 0.7, needs=SET),
+        whole("model.layers", 1, 4, needs=SET),
+        real("model.temperature", 1.0, 20.0, log=True, needs=SET),
+        real("model.popularity", 0.0, 2.0, needs=SET),
+        real("model.sequence.lr", 0.0003, 0.003, log=True, needs=SEQUENCE),
+        real("model.sequence.dropout", 0.1, 0.7, needs=SEQUENCE),
+        real("model.sequence.id_dropout", 0.0, 0.5, needs=SEQUENCE),
+        whole("model.sequence.layers", 0, 2, needs=SEQUENCE),
         choice("graph.use_text", False, True),
-        real("model.temperature", 1.0, 20.0, log=True),
-        real("model.popularity", 0.0, 2.0),
         choice("graph.use_brands", False, True, needs="Brand"),
         choice("graph.use_categories", False, True, needs="Category"),
         choice("graph.use_related", False, True, needs="RELATED"),
@@ -217,6 +223,7 @@ def space_for(
     known = settings_of(model, only)
     timeless = np.array_equal(history.recent, history.counts)  # no event is older than another
     present = {"no times" if timeless else "times"}
+    present |= {how_to_read(snapshot, history, config)}
     present |= {name for name, part in history.side.items() if len(part)}
     present |= {label for label, table in snapshot.nodes.items() if len(table)}
     present |= {kind for (_, kind, _), table in snapshot.edges.items() if len(table)}
