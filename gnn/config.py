@@ -76,8 +76,6 @@ class SequenceConfig:
             learn to speak for products that nobody has bought yet.
         lr: learning rate of Adam.
         batch: stretches per step.
-        epochs: most epochs; one epoch predicts every event but each user's first once.
-        patience: epochs without a better validation NDCG before training stops.
         full_softmax: most products for which the softmax runs over all of them; beyond, `train.negatives` are drawn.
     """
 
@@ -89,8 +87,6 @@ class SequenceConfig:
     id_dropout: float = 0.15
     lr: float = 1e-3
     batch: int = 128
-    epochs: int = 60
-    patience: int = 4
     full_softmax: int = 20_000
 
 
@@ -129,7 +125,8 @@ class TrainConfig:
     Attributes:
         model: what is served: a recommender by name, `fused` (the fusion of `fusion.parts`), or `auto` (the simplest
             of `auto.models` and their fusion that validation cannot tell from the best).
-        epochs: most epochs; one epoch takes every user with at least two products once.
+        epochs: most epochs; one epoch takes every user with at least two products once, or predicts every event but
+            each user's first once.
         patience: epochs without a better validation NDCG before training stops.
         lr: learning rate of AdamW at its peak (linear warm-up over the first epoch).
         weight_decay: decoupled weight decay of the vectors.
@@ -149,8 +146,8 @@ class TrainConfig:
     """
 
     model: str = "fused"
-    epochs: int = 40
-    patience: int = 3
+    epochs: int = 60
+    patience: int = 4
     lr: float = 4e-3
     weight_decay: float = 1e-4
     batch: int = 256

@@ -45,7 +45,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
     ) -> None:
         self.config, self.train = config.model.sequence, config.train
         c, device = self.config, choose_device(config.train)
-        limits = Limits(c.epochs, c.patience, self.train.max_seconds)
+        limits = Limits(self.train.epochs, self.train.patience, self.train.max_seconds)
         super().__init__(
             network, history, np.arange(history.n_items), c.length, c.batch, limits, self.train.seed, device
         )

@@ -229,33 +229,65 @@ class Recommendations:
         cells: int | None = None,
     ) -> Iterator[Block]:
         """As `stream`, as rows of the graph and with the scale of the scores; `cells` scores at a time."""
+        rows, _ = self.user_rows(user_ids)
+        columns, scorer, reranker = self._ready(len(rows), k, repeats, candidates)
+        for at in blocks(len(rows), max(1, len(columns)), cells or self.bundle.config.eval.block):
+            users = rows[at]
+            scores, scale = scaled_scores(scorer, users, columns)
+            lists, kept = self._lists(self.history.take(users), scores, columns, scorer, reranker, k)
+            yield Block(users, lists, kept, scale)
+
+    def stream_for(
+        self,
+        names: Sequence[str],
+        histories: Interactions,
+        k: int = 10,
+        repeats: Repeats = "exclude",
+        candidates: str | Sequence[str] = "all",
+    ) -> Iterator[pd.DataFrame]:
+        """As `stream`, for users who have these histories instead, named `names`."""
+        columns, scorer, reranker = self._ready(len(names), k, repeats, candidates)
+        products = self.snapshot.nodes["Product"].ids
+        for at in blocks(len(names), max(1, len(columns)), self.bundle.config.eval.block):
+            some = histories.take(np.arange(at.start, at.stop))
+            scores = scorer.scores_for(some, columns)
+            lists, kept = self._lists(some, scores, columns, scorer, reranker, k)
+            where, place = np.nonzero(lists >= 0)
+            who = [names[at.start + row] for row in where]
+            yield _frame(who, place + 1, products.take(lists[where, place]), kept[where, place])
+
+    def _ready(
+        self, users: int, k: int, repeats: Repeats, candidates: str | Sequence[str]
+    ) -> tuple[NDArray[np.int64], Fused, Reranker]:
+        """Candidates that the shop's rules let through, what scores them, and what makes lists of them."""
         if k < 1:
             raise GnnError(f"k is {k}", "--k", "ask for one product or more")
-        rows, _ = self.user_rows(user_ids)
         columns, scorer = self.candidate_rows(candidates), self.scorer(repeats)
         columns = columns[sellable(self.snapshot, self.rerank, self.at)[columns]]
         pins = pinned_rows(checked(self.rerank), self.snapshot.nodes["Product"].ids)
-        reranker = Reranker(self.rerank, self.traits, columns, len(rows), pins)
-        for at in blocks(len(rows), max(1, len(columns)), cells or self.bundle.config.eval.block):
-            yield self._block(rows[at], columns, scorer, reranker, k)
+        return columns, scorer, Reranker(self.rerank, self.traits, columns, users, pins)
 
-    def _block(
-        self, users: NDArray[np.int64], columns: NDArray[np.int64], scorer: Fused, reranker: Reranker, k: int
-    ) -> Block:
-        """The users' lists."""
-        histories = self.history.take(users)
-        scores, scale = scaled_scores(scorer, users, columns)
+    def _lists(
+        self,
+        histories: Interactions,
+        scores: NDArray[np.float32],
+        columns: NDArray[np.int64],
+        scorer: Fused,
+        reranker: Reranker,
+        k: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Product rows (-1: the list is shorter) and their scores, shape (n, k) each."""
         if scorer.masks_seen:
             scores[seen_columns(histories, columns)] = MASKED
             if not self.rerank.own_variants:
-                known = np.zeros((len(users), int(self.groups.max(initial=0)) + 1), np.bool_)
+                known = np.zeros((histories.n_users, int(self.groups.max(initial=0)) + 1), np.bool_)
                 known[histories.users, self.groups[histories.items]] = True
                 scores[known[:, self.groups[columns]]] = MASKED
         lists = reranker.lists(scores, histories, k)
         if not len(columns):
-            return Block(users, lists, np.zeros(lists.shape, np.float32), scale)
+            return lists, np.zeros(lists.shape, np.float32)
         at = np.maximum(lists, 0)
-        return Block(users, np.where(lists >= 0, columns[at], -1), np.take_along_axis(scores, at, 1), scale)
+        return np.where(lists >= 0, columns[at], -1), np.take_along_axis(scores, at, 1)
 
     @cached_property
     def product_vectors(self) -> NDArray[np.float32] | None:

@@ -21,13 +21,15 @@ from shopgraph.cli.options import (
     workspace_at,
 )
 from shopgraph.errors import AppError
-from shopgraph.id_files import read_ids
+from shopgraph.id_files import read_frame, read_ids
 from shopgraph.lists_file import write_lists
 from shopgraph.products import Cards
 from shopgraph.serving import load_model
 from shopgraph.stations import current_snapshot
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gnn.serving.recommend import Recommendations, Repeats
 
 
@@ -35,6 +37,10 @@ def command(
     user: Annotated[str | None, typer.Option("--user", help="One user: prints the list with a reason each.")] = None,
     users: Annotated[
         str | None, typer.Option("--users", help="all, or a file of user ids: writes the lists to --out.")
+    ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option("--events", help="Parquet or CSV table of new events (product_id; user_id, event, time if any)."),
     ] = None,
     k: Annotated[int, typer.Option("--k", help="Length of a list.")] = 10,
     out: Annotated[Path | None, typer.Option("--out", help="Parquet or CSV file for the lists of --users.")] = None,
@@ -56,9 +62,12 @@ def command(
     """Recommend products.
 
     Example: shopgraph recommend --user 1 --k 5
+
+    With --events the lists are for those who did these events: new users by them alone, users of the graph by what it
+    knows and them. Nothing is trained again.
     """
-    if (user is None) == (users is None):
-        raise typer.BadParameter("name either --user ID or --users all|FILE")
+    if sum(given is not None for given in (user, users, events)) != 1:
+        raise typer.BadParameter("name one of --user ID, --users all|FILE and --events FILE")
     if users is not None and out is None:
         raise typer.BadParameter("--users writes a file: name it with --out")
     place = workspace_at(workspace)
@@ -68,6 +77,9 @@ def command(
     model = replace(load_model(place, snapshot), at=at)
     if no_rerank:
         model = in_its_own_order(model)
+    if events is not None:
+        for_events(model, snapshot, events, k, repeats, chosen, out, json_output=json_output)
+        return
     if out is None:
         rows = one_user(model, snapshot, str(user), k, repeats, chosen)
         if json_output:
@@ -81,6 +93,46 @@ def command(
         console.emit_json({"out": str(out), "rows": written, "unknown_users": len(unknown)})
     else:
         console.say(f"{written:,} rows in {out}" + (f"; {len(unknown):,} unknown users skipped" if unknown else ""))
+
+
+def for_events(
+    model: Recommendations,
+    snapshot: Snapshot,
+    events: Path,
+    k: int,
+    repeats: Repeats,
+    candidates: str | list[str],
+    out: Path | None,
+    *,
+    json_output: bool,
+) -> None:
+    """Lists for those who did `events`, into `out` or shown, without training anything again."""
+    from gnn.serving.visitors import visitors_of
+
+    visitors = visitors_of(read_frame(events, "--events"), model)
+    for reason, count in visitors.skipped.items():
+        console.say(f"{count:,} events skipped: {reason}")
+    frames = model.stream_for(visitors.ids, visitors.history, k, repeats, candidates)
+    if out is not None:
+        written = write_lists(frames, out)
+        if json_output:
+            console.emit_json({"out": str(out), "rows": written, "skipped": dict(visitors.skipped)})
+        else:
+            console.say(f"{written:,} rows in {out}")
+        return
+    rows = [row for frame in frames for row in _named(frame, snapshot)]
+    if json_output:
+        console.emit_json(rows)
+        return
+    for name in visitors.ids:
+        show(name, [row for row in rows if row["user_id"] == name])
+
+
+def _named(lists: pd.DataFrame, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The rows of lists with the names of the products."""
+    cards = Cards(snapshot).of(lists["product_id"].tolist())
+    named = lists.assign(**{word: [getattr(card, word) for card in cards] for word in ("title", "brand", "category")})
+    return [{str(key): value for key, value in row.items()} for row in named.to_dict("records")]
 
 
 def in_its_own_order(model: Recommendations) -> Recommendations:
@@ -139,9 +191,14 @@ def show(user: str, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.say(f"no product is left to recommend to {user}")
         return
-    columns = ("#", "product", "brand", "category", "because", "id")
+    because = ("because",) if "reason" in rows[0] else ()
+    columns = ("#", "product", "brand", "category", *because, "id")
     lines = [
-        (r["rank"], r["title"], r["brand"], r["category"].rpartition(LEVEL_SEPARATOR)[2], r["reason"], r["product_id"])
+        (
+            *(r["rank"], r["title"], r["brand"], r["category"].rpartition(LEVEL_SEPARATOR)[2]),
+            *(r["reason"] for _ in because),
+            r["product_id"],
+        )
         for r in rows
     ]
     console.out.print(console.table(f"For user {user}", columns, lines, right=("#",)))

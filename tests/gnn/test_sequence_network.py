@@ -35,10 +35,11 @@ from kg.snapshot import EdgeTable, Snapshot
 Text = NDArray[np.float32]
 
 
-def settings(**changes: Any) -> GnnConfig:
+def settings(*, epochs: int = 3, patience: int = 9, **changes: Any) -> GnnConfig:
     """The network of the tests: one thread, without dropout unless `changes` of the sequence say so."""
-    sequence = {"dropout": 0.0, "id_dropout": 0.0, "epochs": 3, "lr": 0.01, "batch": 16, "length": 6, **changes}
-    given = {"split": {"method": "column"}, "train": {"threads": 1, "device": "cpu"}, "eval": {"bootstrap": 50}}
+    sequence = {"dropout": 0.0, "id_dropout": 0.0, "lr": 0.01, "batch": 16, "length": 6, **changes}
+    train = {"threads": 1, "device": "cpu", "epochs": epochs, "patience": patience}
+    given = {"split": {"method": "column"}, "train": train, "eval": {"bootstrap": 50}}
     return from_dict(GnnConfig, {**given, "model": {"user": "sequence", "dim": 16, "sequence": sequence}}, "test")
 
 
@@ -195,7 +196,7 @@ def judge(part: Recommender) -> float:
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(shop: Snapshot, text: Text, tmp_path: Path) -> None:
     file = tmp_path / "network.pt"
-    changes = {"dropout": 0.3, "id_dropout": 0.3, "patience": 9}
+    changes: Mapping[str, Any] = {"dropout": 0.3, "id_dropout": 0.3}
     whole = fitted(shop, text, settings(epochs=5, **changes), Work(judge=judge))
     fitted(shop, text, settings(epochs=2, **changes), Work(judge=judge, checkpoint=file))
     torch.manual_seed(99)  # what chance did elsewhere does not matter
