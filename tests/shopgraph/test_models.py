@@ -70,3 +70,26 @@ def test_the_leak_check_says_who_is_clean(copy: Path, run: Run) -> None:
     assert {v["model"] for v in verdicts} == {"ease", "popularity"}
     assert not any(v["leaks"] for v in verdicts)
     assert not list(copy.glob(".leak-check-*"))
+
+
+def test_lists_for_new_events(copy: Path, run: Run, tmp_path: Path) -> None:
+    assert run("train", "--model", "ease", *FEW, "--workspace", str(copy)).returncode == 0
+    events, tail = tmp_path / "events.csv", ("--workspace", str(copy))
+    events.write_text("user_id,product_id\nguest,p03\nguest,p05\nother,p02\nother,nothing\n")
+    shown = run("recommend", "--events", str(events), "--k", "3", *tail)
+    assert shown.returncode == 0, shown.stderr
+    assert "For user guest" in shown.stdout
+    assert "1 events skipped: unknown product" in shown.stderr
+    rows = json.loads(run("recommend", "--events", str(events), "--k", "3", "--json", *tail).stdout)
+    assert [(row["user_id"], row["rank"]) for row in rows] == [(u, n) for u in ("guest", "other") for n in (1, 2, 3)]
+    assert all(int(row["product_id"][1:]) % 2 == (row["user_id"] == "guest") for row in rows)  # odd and even tastes
+    assert all(row["title"] for row in rows)
+    out = tmp_path / "lists.csv"
+    assert run("recommend", "--events", str(events), "--out", str(out), *tail).returncode == 0
+    assert pd.read_csv(out).groupby("user_id").size().tolist() == [10, 10]
+    both = run("recommend", "--events", str(events), "--user", "u00", *tail)
+    assert both.returncode == 2
+    events.write_text("user_id,thing\nguest,p03\n")
+    refused = run("recommend", "--events", str(events), *tail)
+    assert refused.returncode == 1
+    assert "no column product_id" in refused.stderr
