@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gnn.config import ModelConfig
+from gnn.errors import GnnError
 from gnn.network.joint import JointGraph
 from gnn.network.layers import SparseProduct
 from gnn.network.message_graph import tensor_of
@@ -34,8 +35,16 @@ class TextFeatures:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> TextFeatures:
-        """Find equal rows of `vectors` (n_items, width)."""
+        """Find equal rows of `vectors` (n_items, width).
+
+        Raises:
+            GnnError: one is no number.
+        """
         rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        if not np.isfinite(rows).all():
+            many = int(np.count_nonzero(~np.isfinite(rows).all(1)))
+            what = f"the text vectors of {many:,} products are no numbers"
+            raise GnnError(what, "embeddings", "run shopgraph encode again, or set graph.use_text = false")
         view = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
         _, first, where = np.unique(view, return_index=True, return_inverse=True)
         n = len(rows)

@@ -97,6 +97,14 @@ class NetworkRecommender(Fitted):
         return NetworkTrainer(network, graph, history, self.text, self.config.train)
 
     def _scores(self, views: Views | SequenceViews, history: Interactions) -> Scores:
+        """The scores of a network's views.
+
+        Raises:
+            GnnError: training has diverged.
+        """
+        if not torch.isfinite(views.items).all() or not torch.isfinite(views.offset).all():
+            key = "model.sequence.lr" if isinstance(views, SequenceViews) else "train.lr"
+            raise GnnError("training diverged: vectors are no numbers any more", "train", f"set {key} lower")
         if isinstance(views, SequenceViews):
             return SequenceScores.of(views, history, self.config.model)
         return NetworkScores.of(views, history)
