@@ -23,7 +23,7 @@ import pyarrow as pa
 from bench.quality.datasets import Prepared
 from bench.quality.protocols import Protocol
 from gnn.config import GnnConfig
-from gnn.model.catalogue import CATALOGUE
+from gnn.model.catalogue import CATALOGUE, NETWORK
 from gnn.tuning.spaces import applied
 from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
@@ -32,6 +32,8 @@ from shopgraph.workspace import write_whole
 
 ALONE = "cold products alone"
 """The second question of a protocol with cold products."""
+EVERYBODYS = frozenset({"seed", "threads", "device", "precision", "max_seconds", "full_softmax", "negatives"})
+"""Settings of training that others than the network read too."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,25 @@ class Cell:
 
     def _settings(self) -> dict[str, Any]:
         """The settings by their values, but those of other recommenders."""
-        settings = to_dict(self.config)
-        if self.model in CATALOGUE:
-            own = self.model.replace("-", "_")
-            settings["models"] = {k: v for k, v in settings["models"].items() if k == own or not isinstance(v, dict)}
-            del settings["fusion"]
-        return settings
+        return own_settings(self.model, to_dict(self.config))
 
     def stem(self, folder: Path) -> Path:
         """The cell's files without their suffix, below the folder of all cells."""
         key = hashlib.sha256(json.dumps(self.inputs, sort_keys=True).encode()).hexdigest()[:16]
         return folder / self.protocol.name / f"{self.model}-{self.seed}-{key}"
+
+
+def own_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What of all settings, by their values, a model's figures depend on; a fusion's and `auto`'s on all of them."""
+    if model not in CATALOGUE:
+        return settings
+    own = model.replace("-", "_")
+    models = {k: v for k, v in settings["models"].items() if k == own or not isinstance(v, dict)}
+    kept = {k: v for k, v in settings.items() if k not in ("fusion", "auto")} | {"models": models}
+    if model != NETWORK:
+        kept["train"] = {k: v for k, v in settings["train"].items() if k in EVERYBODYS}
+        del kept["model"]
+    return kept
 
 
 def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[str, Any]:

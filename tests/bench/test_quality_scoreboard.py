@@ -118,6 +118,11 @@ def test_cells_are_of_their_inputs(plan: Plan, data: Prepared) -> None:
     assert len(stems) == 1 + len(others)
     # the settings of others do not matter
     assert replace(cell, tuned={"models.ease.penalties": [3.0]}).stem(plan.cells) in stems
+    assert replace(cell, tuned={"auto.models": ["ease"]}).stem(plan.cells) in stems
+    for network_alone in ({"train.lr": 0.5}, {"model.dim": 8}, {"fusion.pool": 7}):
+        assert replace(cell, model="ease", tuned=network_alone).stem(plan.cells) in stems
+        assert replace(cell, model="fused", tuned=network_alone).stem(plan.cells) not in stems
+    assert replace(cell, model="ease", tuned={"train.full_softmax": 9}).stem(plan.cells) not in stems
     assert replace(cell, seed=0).stem(plan.cells) in stems
 
 
