@@ -93,7 +93,8 @@ def _models() -> Iterator[Place]:
 def _outputs() -> Iterator[Place]:
     """What commands write where they are told to, and what a run holds while it lasts."""
     yield Place("evaluate --per-user FILE", "user_id", WRITTEN)
-    yield Place("recommend --users … --out FILE", "user_id", WRITTEN)
+    for who in ("users", "events"):
+        yield Place(f"recommend --{who} … --out FILE", "user_id", WRITTEN)
     for column in ("source", "evidence"):
         yield Place("runs/*/recommended.parquet", column, "`publish` after that training, and delete the older folders")
     yield Place("recommend --user ID", "", "is shown, not kept")
