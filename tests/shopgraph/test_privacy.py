@@ -92,6 +92,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     command(root, "train", "train", "--model", "item-knn", "--refit")
     command(root, "evaluate", "evaluate", "--json", "--per-user", str(root / "per-user.parquet"))
     command(root, "recommend-all", "recommend", "--users", "all", "--k", "3", "--out", str(root / "recs.parquet"))
+    (root / "source" / "later").mkdir()
+    (root / "source" / "later" / "new.csv").write_text(f"user_id,product_id\n{USER},p03\n")
+    events = ["--events", str(root / "source" / "later" / "new.csv"), "--out", str(root / "visits.parquet")]
+    command(root, "recommend-events", "recommend", *events)
     command(root, "recommend", "recommend", "--user", USER, "--json")
     command(root, "publish", "publish", "--k", "3", "--similar", "3", "--json")
     asked = ["--cypher", "MATCH (u:User {id: $id}) RETURN u.id AS id", "--param", f"id={USER}"]
@@ -171,6 +175,7 @@ def test_the_planted_user_is_where_the_registry_says(ran: Ran) -> None:
     outputs = {
         "evaluate --per-user FILE": "per-user.parquet",
         "recommend --users … --out FILE": "recs.parquet",
+        "recommend --events … --out FILE": "visits.parquet",
         "recommend --user ID": "said-recommend.txt",
         "query … --out FILE": "asked.json",
         "graph-build --json": "said-build.txt",
