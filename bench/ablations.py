@@ -24,6 +24,7 @@ from bench.quality.cells import Cell
 from bench.quality.datasets import DATA, Prepared, prepare
 from bench.quality.protocols import PROTOCOLS, Protocol
 from gnn.config import GnnConfig
+from gnn.model.catalogue import NETWORK
 from gnn.model.parts import fit_parts, open_workshop
 from gnn.network.device import cpu_threads
 from gnn.network.fit import NetworkTrainer
@@ -35,8 +36,6 @@ from gnn.tuning.spaces import applied
 from ingest.progress import SilentProgress
 from kg.snapshot import Snapshot
 from shopgraph.cli.console import PIPE_WIDTH, table
-
-NETWORK = "network"
 
 
 @dataclass(frozen=True)

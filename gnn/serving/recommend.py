@@ -213,12 +213,15 @@ class Recommendations:
         candidates: str | Sequence[str] = "all",
     ) -> Iterator[pd.DataFrame]:
         """As `recommend`, one frame per block of users: memory does not grow with their number."""
-        products, users = self.snapshot.nodes["Product"].ids, self.snapshot.nodes["User"].ids
+        users = self.snapshot.nodes["User"].ids
         for block in self.blocks(user_ids, k, repeats, candidates):
-            where, place = np.nonzero(block.products >= 0)
-            chosen = block.products[where, place]
-            scores = block.scores[where, place]
-            yield _frame(users.take(block.users[where]), place + 1, products.take(chosen), scores)
+            yield self._rows(users.take(block.users), block.products, block.scores)
+
+    def _rows(self, names: Sequence[str], lists: NDArray[np.int64], scores: NDArray[np.float32]) -> pd.DataFrame:
+        """The rows of lists (n, k) of users of these names."""
+        where, place = np.nonzero(lists >= 0)
+        products = self.snapshot.nodes["Product"].ids.take(lists[where, place])
+        return _frame([names[row] for row in where.tolist()], place + 1, products, scores[where, place])
 
     def blocks(
         self,
@@ -247,14 +250,11 @@ class Recommendations:
     ) -> Iterator[pd.DataFrame]:
         """As `stream`, for users who have these histories instead, named `names`."""
         columns, scorer, reranker = self._ready(len(names), k, repeats, candidates)
-        products = self.snapshot.nodes["Product"].ids
         for at in blocks(len(names), max(1, len(columns)), self.bundle.config.eval.block):
             some = histories.take(np.arange(at.start, at.stop))
             scores = scorer.scores_for(some, columns)
             lists, kept = self._lists(some, scores, columns, scorer, reranker, k)
-            where, place = np.nonzero(lists >= 0)
-            who = [names[at.start + row] for row in where]
-            yield _frame(who, place + 1, products.take(lists[where, place]), kept[where, place])
+            yield self._rows(names[at], lists, kept)
 
     def _ready(
         self, users: int, k: int, repeats: Repeats, candidates: str | Sequence[str]

@@ -67,11 +67,14 @@ def visitors_of(table: pd.DataFrame, model: Recommendations, nameless: str = "vi
         reasons = ", ".join(f"{count} of {reason}" for reason, count in skipped.items()) or "no rows"
         raise GnnError(f"no event says anything to the model: {reasons}", "--events", "name products of the graph")
     place = np.asarray(users.map({name: n for n, name in enumerate(ids)}), dtype=np.int64)
-    history = _histories(ids, kinds, (place, products, _order(table, model)), model)
+    timed = _timed(model)
+    history = _histories(ids, kinds, (place, products, _order(table, model, timed)), model, timed)
     return Visitors(ids, history, skipped)
 
 
-def _histories(ids: list[str], kinds: NDArray[np.object_], new: Rows, model: Recommendations) -> Interactions:
+def _histories(
+    ids: list[str], kinds: NDArray[np.object_], new: Rows, model: Recommendations, timed: bool
+) -> Interactions:
     """What the graph knows of the users `ids`, and the new events of each kind."""
     known = model.snapshot.nodes["User"].ids.rows(ids)
     parts: dict[str, Events] = {}
@@ -79,7 +82,7 @@ def _histories(ids: list[str], kinds: NDArray[np.object_], new: Rows, model: Rec
         at = np.flatnonzero(kinds == kind)
         both = zip(_known(before, known), (array[at] for array in new), strict=True)
         users, items, order = (np.concatenate(pair).astype(np.int64) for pair in both)
-        parts[kind] = Events(users, items, order, _timed(model), None, len(ids), before.n_items)
+        parts[kind] = Events(users, items, order, timed, None, len(ids), before.n_items)
     side = {kind: events for kind, events in parts.items() if kind != TARGET and len(events)}
     return Interactions.from_events(parts[TARGET], model.bundle.config.split.half_life_days, side)
 
@@ -100,19 +103,17 @@ def _timed(model: Recommendations) -> bool:
     return any(table is not None and len(table) and table.at() is not None for table in tables)
 
 
-def _order(table: pd.DataFrame, model: Recommendations) -> NDArray[np.int64]:
+def _order(table: pd.DataFrame, model: Recommendations, timed: bool) -> NDArray[np.int64]:
     """Order of each row: microseconds since 1970 where the known events are timed, else after all of them."""
-    last = int(model.history.last.max(initial=UNKNOWN))
-    rows = np.arange(len(table), dtype=np.int64)
-    if _timed(model):
-        times = _times(table) if "time" in table.columns else np.full(len(table), UNKNOWN)
-        return np.where(times == UNKNOWN, rows + max(last, 0) + 1, times)
-    if "time" in table.columns:
-        rows = np.argsort(np.argsort(_times(table), kind="stable"), kind="stable")
-    elif "sequence" in table.columns:
-        numbers = pd.to_numeric(table["sequence"], errors="coerce").fillna(-1).to_numpy(np.float64)
-        rows = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
-    return np.asarray(rows + max(last, 0) + 1, dtype=np.int64)
+    after = max(int(model.history.last.max(initial=UNKNOWN)), 0) + 1
+    times = _times(table) if "time" in table.columns else np.full(len(table), UNKNOWN)
+    if timed:
+        return np.where(times == UNKNOWN, np.arange(len(table)) + after, times)
+    keys: NDArray[np.generic] = times
+    if "time" not in table.columns and "sequence" in table.columns:
+        keys = pd.to_numeric(table["sequence"], errors="coerce").fillna(-1).to_numpy(np.float64)
+    place = np.argsort(np.argsort(keys, kind="stable"), kind="stable")  # without either: the order of the rows
+    return np.asarray(place + after, dtype=np.int64)
 
 
 def _times(table: pd.DataFrame) -> NDArray[np.int64]:
