@@ -86,7 +86,7 @@ def shuffled(snapshot: Snapshot, seed: int = 0) -> Snapshot:
 
 def leaking(trainer: NetworkTrainer, batch: Batch) -> Views:
     """The forward pass of a step that keeps the pairs that it predicts in the message graph."""
-    return _FORWARD(trainer, replace(batch, held=batch.held[:0]))
+    return _FORWARD(trainer, replace(batch, hidden=batch.hidden[:0]))
 
 
 _FORWARD = NetworkTrainer.forward
@@ -106,7 +106,7 @@ def _fit(data: Prepared, config: GnnConfig, snapshot: Snapshot, variant: Variant
         shop, split = open_workshop(Given(snapshot, data.vectors), config, SilentProgress())
         history = split.history("valid")
         plain = replace(config, model=replace(config.model, user="auto"))
-        if variant.reading not in ("", how_to_read(snapshot, history, plain)):
+        if variant.reading not in ("", how_to_read(history, plain)):
             return None
         if not config.graph.use_text and data.vectors is None:
             return None

@@ -46,7 +46,7 @@ class GraphConfig:
         exclude_relations: values of RELATED.relation left out because they post-date purchases.
         target_events: event names to predict (purchase, review, ...); empty: purchases, else reviews, else all.
         side_events: event names that models may learn from beside the target ones; those that are predicted are not
-            taken twice.
+            taken twice. In the network's message graph each is a relation of its own.
         use_categories: whether category nodes and their tree take part.
         use_brands: whether brand nodes take part.
         use_related: whether outside triples take part.
@@ -101,6 +101,8 @@ class ModelConfig:
         sequence: the network where users are read as sequences.
         user_vectors: whether every user of the training has a free vector too, which travels to their products and is
             no part of their own: it tells products apart by who bought them. Of the set network.
+        repeats: whether the set network learns what it is worth that the user knows a product by another behaviour
+            (has viewed it, put it into the cart, ...), and how often. The sequence network reads that by itself.
         dim: width of all vectors.
         layers: propagation layers of the set network.
         text_hidden: width of the hidden layer between text vectors and item vectors.
@@ -111,6 +113,7 @@ class ModelConfig:
     user: Literal["auto", "set", "sequence"] = "auto"
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
     user_vectors: bool = True
+    repeats: bool = True
     dim: int = 64
     layers: int = 3
     text_hidden: int = 64

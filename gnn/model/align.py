@@ -9,10 +9,10 @@ from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import make
-from gnn.network.message_graph import PRODUCT
 from gnn.protocol.events import read_events, read_side
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Items
+from gnn.protocol.relations import PRODUCT
 from gnn.protocol.splits import Split, split_events
 from kg.snapshot import Snapshot
 

@@ -21,9 +21,9 @@ from gnn.model.catalogue import AUTO, make
 from gnn.model.choice import choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts, open_workshop
 from gnn.network.device import cpu_threads
-from gnn.network.message_graph import latest_relations
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Work
+from gnn.protocol.relations import latest_relations
 from gnn.protocol.splits import Split, describe
 from gnn.protocol.tasks import Task
 from ingest.config_dict import to_dict

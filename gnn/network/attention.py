@@ -38,12 +38,14 @@ class Layout:
 
     Attributes:
         rows: product of each event, shape (t,).
+        kinds: its behaviour, 0 for a target event, shape (t,).
         position: its position counted back from the stretch's end, 0 for the last, shape (t,).
         last: the last event of each stretch, shape (s,).
         groups: where attention happens.
     """
 
     rows: Tensor
+    kinds: Tensor
     position: Tensor
     last: Tensor
     groups: tuple[Group, ...]
@@ -62,8 +64,9 @@ class Layout:
             cell = (s.stretch[begin:stop] - first) * width + s.step[begin:stop]
             groups.append(Group((begin, stop), (int(after - first), width), torch.from_numpy(cell).to(device)))
         back = s.lengths[s.stretch] - 1 - s.step
-        rows, position, last = (torch.from_numpy(a).to(device) for a in (s.rows, back, end - 1))
-        return Layout(rows, position, last, tuple(groups))
+        arrays = (s.rows, s.kinds, back, end - 1)
+        rows, kinds, position, last = (torch.from_numpy(a).to(device) for a in arrays)
+        return Layout(rows, kinds, position, last, tuple(groups))
 
 
 class Block(nn.Module):
@@ -116,11 +119,13 @@ class AttentionTower(nn.Module):
         heads: attention heads; they divide the width.
         length: positions.
         dropout: share zeroed in training.
+        others: behaviours beside the target events that are read too; each has a vector that is added.
     """
 
-    def __init__(self, dim: int, layers: int, heads: int, length: int, dropout: float) -> None:
+    def __init__(self, dim: int, layers: int, heads: int, length: int, dropout: float, others: int = 0) -> None:
         super().__init__()
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
+        self.kinds = nn.Parameter(torch.zeros(others + 1 if others else 0, dim))
         self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
         self.final = nn.LayerNorm(dim)
         self.dropout = dropout
@@ -128,7 +133,10 @@ class AttentionTower(nn.Module):
     def forward(self, layout: Layout, items: Tensor) -> Tensor:
         """State after each event, shape (t, dim), where the products have the vectors `items` (n, dim)."""
         found = nn.functional.embedding(layout.rows, items) * math.sqrt(items.shape[1])
-        x = nn.functional.dropout(found + self.positions[layout.position], self.dropout, self.training)
+        found = found + self.positions[layout.position]
+        if len(self.kinds):
+            found = found + self.kinds[layout.kinds]
+        x = nn.functional.dropout(found, self.dropout, self.training)
         for block in self.blocks:
             x = block(x, layout)
         states: Tensor = self.final(x)
@@ -142,7 +150,7 @@ class AttentionTower(nn.Module):
         users = np.argsort(lengths, kind="stable")[np.count_nonzero(lengths == 0) :]
         for start in range(0, len(users), USERS):
             at = users[start : start + USERS]
-            stretches = Stretches.cut(sequences.rows, sequences.indptr[at + 1] - lengths[at], lengths[at])
+            stretches = Stretches.cut(sequences, sequences.indptr[at + 1] - lengths[at], lengths[at])
             layout = Layout.of(stretches, items.device)
             out[at] = self(layout, items)[layout.last].cpu().numpy()
         return out

@@ -43,7 +43,7 @@ class NetworkTrainer(TrainingLoop[Views]):
         self.text = text.to(self.device) if text is not None else None
         self.batches = Batches(history, config, self.rng)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-        self.ones = torch.ones(len(history), device=self.device)
+        self.ones = torch.ones(graph.n_pairs, device=self.device)
 
     @property
     def steps(self) -> int:
@@ -53,7 +53,7 @@ class NetworkTrainer(TrainingLoop[Views]):
     def forward(self, batch: Batch) -> Views:
         """Vectors without the batch's held-out pairs in any message, with dropout of edges and base vectors."""
         c = self.config
-        weights = self.ones.index_fill(0, batch.held, 0.0)
+        weights = self.ones.index_fill(0, batch.hidden, 0.0)
         if c.edge_dropout:
             weights = weights * (torch.rand(len(weights), generator=self.noise, device=self.device) >= c.edge_dropout)
         dropout = None
@@ -65,7 +65,7 @@ class NetworkTrainer(TrainingLoop[Views]):
         if c.user_dropout and len(self.network.user_ids):
             shown = torch.empty(len(self.network.user_ids), 1, device=self.device)
             users = shown.bernoulli_(1 - c.user_dropout, generator=self.noise) / (1 - c.user_dropout)
-        views: Views = self.network(self.graph, weights, self.text, dropout, users)
+        views: Views = self.network(self.graph, self.graph.weigh(weights), self.text, dropout, users)
         return views
 
     def step(self, batch: Batch) -> Tensor:
@@ -91,6 +91,4 @@ class NetworkTrainer(TrainingLoop[Views]):
     def views(self) -> Views:
         """Vectors over the whole graph, without chance or gradient."""
         self.network.eval()
-        with torch.no_grad():
-            views: Views = self.network(self.graph, self.ones, self.text)
-        return views
+        return self.network.whole(self.graph, self.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,9 +14,8 @@ from torch.nn import functional
 
 from gnn.config import ModelConfig
 from gnn.errors import GnnError
-from gnn.network.joint import JointGraph
-from gnn.network.layers import SparseProduct
-from gnn.network.message_graph import tensor_of
+from gnn.network.joint import JointGraph, Weighed
+from gnn.network.layers import SparseProduct, tensor_of
 from gnn.network.propagation import RelationalConv
 
 
@@ -68,9 +68,12 @@ class Views:
     Attributes:
         users: unit user vectors, shape (n_users, d); zero without history.
         items: unit item vectors, shape (n_items, d).
-        messages: what each item adds to its buyers' vectors before they are scaled to length one, (n_items, d).
-        offset: item bias + factor * log(1 + buyers), shape (n_items,).
+        messages: what each item adds to the vectors of those who had it by each behaviour, before these are scaled to
+            length one, shape (behaviours, n_items, d).
+        offset: item bias + sum over the behaviours of factor * log(1 + users who had it), shape (n_items,).
         temperature: factor of the cosine, shape ().
+        repeat: what the score of a product gains that the user knows by another behaviour, and that times the log of
+            how often, shape (behaviours - 1, 2).
     """
 
     users: Tensor
@@ -78,23 +81,7 @@ class Views:
     messages: Tensor
     offset: Tensor
     temperature: Tensor
-
-
-@dataclass(frozen=True)
-class Propagated:
-    """Vectors after all propagations.
-
-    Attributes:
-        total: sum of the base and each propagation's output, shape (n_nodes, d).
-        sent: sum over the propagations of what each product passes on to its buyers, not yet normalised, (n_items, d).
-        degree: joint degrees, shape (n_nodes,).
-        buyers: buyers per product, shape (n_items,).
-    """
-
-    total: Tensor
-    sent: Tensor
-    degree: Tensor
-    buyers: Tensor
+    repeat: Tensor
 
 
 class ItemTower(nn.Module):
@@ -133,14 +120,6 @@ class ItemTower(nn.Module):
         self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(layers))
         self.bias = nn.Parameter(torch.zeros(n_items))
 
-    @staticmethod
-    def scale(conv: nn.Module) -> Tensor:
-        """The learned factor of messages from products to their buyers, shape ()."""
-        if not isinstance(conv, RelationalConv):
-            raise TypeError(type(conv))
-        factor: Tensor = conv.scale[0]
-        return factor
-
     def base(self, n_users: int, text: TextFeatures | None) -> Tensor:
         """Vectors before any message, shape (n_nodes, d); zero for users."""
         items: Tensor = self.item_ids
@@ -150,26 +129,22 @@ class ItemTower(nn.Module):
             items = items + spread
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
 
-    def propagate(self, graph: JointGraph, weights: Tensor, x: Tensor) -> Propagated:
-        """Send the base vectors `x` (n_nodes, d) over `graph` with pair i weighing `weights[i]`."""
-        degree, buyers = graph.graph.degrees(weights)
-        values = graph.values(weights)
-        first, last = graph.n_users, graph.n_users + graph.n_items
-        total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
+    def propagate(self, graph: JointGraph, edges: Weighed, x: Tensor) -> list[Tensor]:
+        """The vectors `x` (n_nodes, d) and what each propagation over `graph` makes of the ones before it."""
+        layers = [x]
         for conv in self.convs:
-            sent = sent + x[first:last] * self.scale(conv)
-            x = conv(x, graph, values, degree)
-            total = total + x
-        return Propagated(total, sent, degree, buyers)
+            layers.append(conv(layers[-1], graph, edges))
+        return layers
 
 
 class GraphNetwork(ItemTower):
-    """Score(u, i) = temperature * cos(u, i) + bias_i + c * log(1 + buyers_i).
+    """Score(u, i) = temperature * cos(u, i) + bias_i + sum_b c_b * log(1 + users of i by b) + repeat(u, i).
 
-    A user is the sum of messages from their products, in no order: a user's neighbours are all products, so that the
-    user's direction is that of a plain sum of the products' `messages`, for any history. A user's free vector travels
-    to the products only and is no part of that sum: it tells products apart by who bought them, and a user without
-    one is scored like any other.
+    A user is the sum of messages from the products of their behaviours b (the target events and others: view, cart,
+    ...), in no order: a user's neighbours are all products, so that the user's direction is that of a plain sum of
+    the products' `messages`, for any history. A user's free vector travels to the products only and is no part of
+    that sum: it tells products apart by who bought them, and a user without one is scored like any other. The repeat
+    term is zero for a product that the user does not know by another behaviour.
 
     Args:
         n_users: users; their vectors take part where `config.user_vectors`.
@@ -178,29 +153,38 @@ class GraphNetwork(ItemTower):
         relations: relations of the message graph, both directions counted.
         text_width: width of the text vectors, 0 without.
         config: widths and starting values.
+        others: behaviours of the message graph beside the target events.
     """
 
     def __init__(
-        self, n_users: int, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig
+        self,
+        n_users: int,
+        n_items: int,
+        n_others: int,
+        relations: int,
+        text_width: int,
+        config: ModelConfig,
+        others: int = 0,
     ) -> None:
         super().__init__(n_items, n_others, relations, text_width, config, config.layers, 0.1)
         self.user_ids = nn.Parameter(torch.randn(n_users if config.user_vectors else 0, config.dim) * 0.1)
         self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
-        self.popularity = nn.Parameter(torch.tensor(config.popularity))
+        self.popularity = nn.Parameter(torch.tensor([config.popularity] + [0.0] * others))
+        self.repeat = nn.Parameter(torch.zeros(others, 2), requires_grad=config.repeats)
 
     def forward(
         self,
         graph: JointGraph,
-        weights: Tensor,
+        edges: Weighed,
         text: TextFeatures | None,
         dropout: Tensor | None = None,
         user_dropout: Tensor | None = None,
     ) -> Views:
-        """Propagate over `graph` with pair i weighing `weights[i]`.
+        """Propagate over `graph`.
 
         Args:
             graph: the joint graph.
-            weights: 0 or 1 per pair, shape (m,).
+            edges: what its edges weigh.
             text: text vectors, None without.
             dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
             user_dropout: factors of the users' vectors, shape (n_users, 1).
@@ -211,20 +195,27 @@ class GraphNetwork(ItemTower):
             x = torch.cat([x[:first], x[first:] * dropout])
         if len(self.user_ids):
             x = torch.cat([self.user_ids if user_dropout is None else self.user_ids * user_dropout, x[first:]])
-        out = self.propagate(graph, weights, x)
-        degree = out.degree[first:last]
-        norm = torch.where(degree > 0, degree.clamp(min=1).rsqrt(), 0.0)
+        layers = self.propagate(graph, edges, x)
+        total = sum(layers[1:], x)
         return Views(
-            functional.normalize(out.total[:first] - x[:first], dim=1),
-            functional.normalize(out.total[first:last], dim=1),
-            out.sent * norm.unsqueeze(1),
-            self.bias + self.popularity * torch.log1p(out.buyers),
+            functional.normalize(total[:first] - x[:first], dim=1),
+            functional.normalize(total[first:last], dim=1),
+            self._messages([layer[first:last] for layer in layers[:-1]]) * edges.norm[first:last].unsqueeze(1),
+            self.bias + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
             self.log_temperature.exp(),
+            self.repeat,
         )
+
+    def _messages(self, sent: Sequence[Tensor]) -> Tensor:
+        """Sum over the propagations of what products pass on by each behaviour, (behaviours, n_items, d)."""
+        n = len(self.popularity)
+        total = self.item_ids.new_zeros(n, *self.item_ids.shape)
+        for scale, layer in zip(self.convs.parameters(), sent, strict=True):
+            total = total + scale[: 2 * n : 2].view(-1, 1, 1) * layer
+        return total
 
     @torch.no_grad()
     def whole(self, graph: JointGraph, text: TextFeatures | None) -> Views:
         """Views over every pair of `graph`, without chance or gradient."""
-        pairs = len(graph.graph.by_item)
-        views: Views = self(graph, torch.ones(pairs, device=self.bias.device), text)
+        views: Views = self(graph, graph.whole(), text)
         return views

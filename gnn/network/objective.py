@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import TrainConfig
+from gnn.network.behaviours import Known
 from gnn.network.graph_network import Views
 from gnn.protocol.interactions import Interactions
 
@@ -22,23 +23,32 @@ class Batch:
 
     Attributes:
         users: rows of the users, shape (b,).
-        held: positions (in the history) of the pairs to predict: out of the messages in both directions, (p,).
+        hidden: pairs of the joint graph that carry no message in either direction, shape (h,): those to predict, and
+            what was known of the same products by other behaviours only later.
         rows: position in `users` of each pair to predict, shape (p,).
         targets: position in `columns` of each pair to predict, shape (p,).
         columns: rows of the products that the softmax runs over, shape (c,).
         correction: log of how many products each column stands for, -inf where it is only some user's answer, (c,).
         known_rows: position in `users` of each pair that stays known, shape (q,).
         known: position in `columns` of each pair that stays known, shape (q,): not in that user's softmax.
+        repeat_rows: position in `users` of each product of the columns that is known by another behaviour, (r,).
+        repeat_columns: its position in `columns`, shape (r,).
+        repeat_kinds: the behaviour, 0 for the first beside the target events, shape (r,).
+        repeat_counts: log of how often, shape (r,).
     """
 
     users: Tensor
-    held: Tensor
+    hidden: Tensor
     rows: Tensor
     targets: Tensor
     columns: Tensor
     correction: Tensor
     known_rows: Tensor
     known: Tensor
+    repeat_rows: Tensor
+    repeat_columns: Tensor
+    repeat_kinds: Tensor
+    repeat_counts: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`."""
@@ -46,7 +56,7 @@ class Batch:
 
 
 class Batches:
-    """Draws the batches of an epoch: every user with at least two products once.
+    """Draws the batches of an epoch: every user once who has two products, or one and is known by another behaviour.
 
     Args:
         history: the pairs to learn from.
@@ -56,7 +66,9 @@ class Batches:
 
     def __init__(self, history: Interactions, config: TrainConfig, rng: np.random.Generator) -> None:
         self.history, self.config, self.rng = history, config, rng
-        self.users = np.flatnonzero(np.diff(history.indptr) >= 2)
+        self.other = Known.of(history)
+        lengths = np.diff(history.indptr)
+        self.users = np.flatnonzero((lengths >= 2) | ((lengths == 1) & (np.diff(self.other.indptr) > 0)))
         self.warm = np.flatnonzero(history.buyers > 0)
 
     def __len__(self) -> int:
@@ -68,7 +80,7 @@ class Batches:
             yield self.plan(np.sort(order[start : start + self.config.batch]))
 
     def plan(self, users: NDArray[np.int64]) -> Batch:
-        """The batch of `users`, each with at least two pairs."""
+        """The batch of `users`, who are of `self.users`."""
         starts, lengths = self.history.indptr[users], np.diff(self.history.indptr)[users]
         rows = np.repeat(np.arange(len(users)), lengths)
         begin = np.concatenate([[0], np.cumsum(lengths)])[:-1]
@@ -76,7 +88,7 @@ class Batches:
         order = np.lexsort((self.rng.random(len(at)), rows))
         place = np.empty(len(at), np.int64)
         place[order] = np.arange(len(at)) - np.repeat(begin, lengths)
-        quota = np.clip(np.round(lengths * self.config.holdout), 1, lengths - 1)
+        quota = np.clip(np.round(lengths * self.config.holdout), 1, np.maximum(lengths - 1, 1))
         held = place < quota[rows]
         items = self.history.items[at]
         c = self.config
@@ -84,17 +96,30 @@ class Batches:
         where = np.full(self.history.n_items, -1)
         where[columns] = np.arange(len(columns))
         known = ~held & (where[items] >= 0)
+        hidden, repeats = self._others(users, at[held], where)
         arrays = (
             users,
-            at[held],
+            hidden,
             rows[held],
             where[items[held]],
             columns,
             correction,
             rows[known],
             where[items[known]],
+            *repeats,
         )
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
+
+    def _others(
+        self, users: NDArray[np.int64], held: NDArray[np.int64], where: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], tuple[NDArray[np.generic], ...]]:
+        """All pairs to hide, and what the users know by other behaviours of the products that have a column."""
+        rows, at = self.other.of_users(users)
+        late = np.isneginf(self.other.counts[at])
+        hidden = np.concatenate([held, self.other.places[at][late & np.isin(self.other.targets[at], held)]])
+        columns = where[self.other.items[at]]
+        told = np.flatnonzero((columns >= 0) & ~late)
+        return hidden, (rows[told], columns[told], self.other.kinds[at][told], self.other.counts[at][told])
 
 
 def softmax_columns(
@@ -137,6 +162,10 @@ def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
         cosine = users @ items.T
     logits = cosine.float() * views.temperature + views.offset[batch.columns]
+    if len(batch.repeat_rows):
+        factors = views.repeat[batch.repeat_kinds]
+        gains = factors[:, 0] + factors[:, 1] * batch.repeat_counts
+        logits = logits.index_put((batch.repeat_rows, batch.repeat_columns), gains, accumulate=True)
     asked = logits[batch.rows, batch.targets]
     infinite = torch.full((), -torch.inf, device=device)
     terms = logits + batch.correction

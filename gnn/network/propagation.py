@@ -7,7 +7,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from gnn.network.joint import JointGraph, JointProduct
+from gnn.network.joint import JointGraph, JointProduct, Weighed
 
 with warnings.catch_warnings():
     # torch-geometric 2.8 scripts its templates at import, which torch 2.15 announces as deprecated
@@ -32,20 +32,19 @@ class RelationalConv(MessagePassing):  # type: ignore[misc]
         super().__init__(aggr="sum")
         self.scale = nn.Parameter(torch.ones(relations))
 
-    def forward(self, x: Tensor, graph: JointGraph, values: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, x: Tensor, graph: JointGraph, edges: Weighed) -> Tensor:
         """One propagation.
 
         Args:
             x: node vectors, shape (n_nodes, d).
             graph: all edges.
-            values: what each edge weighs, shape (e,).
-            degree: joint degrees, shape (n_nodes,).
+            edges: what they weigh.
 
         Returns:
             Shape (n_nodes, d).
         """
-        norm = torch.where(degree > 0, degree.clamp(min=1).rsqrt(), 0.0).unsqueeze(1)
-        arrived: Tensor = self.propagate(graph.matrix(values), x=x * norm, graph=graph)
+        norm = edges.norm.unsqueeze(1)
+        arrived: Tensor = self.propagate(graph.matrix(edges.values), x=x * norm, graph=graph)
         return arrived * norm
 
     def message_and_aggregate(self, edge_index: Tensor, x: Tensor, graph: JointGraph) -> Tensor:

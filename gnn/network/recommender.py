@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from gnn.network.device import choose_precision
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.joint import JointGraph
-from gnn.network.message_graph import PRODUCT, USER, build_message_graph
-from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read
+from gnn.network.message_graph import build_message_graph
+from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read, read_beside
 from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequence_scores import SequenceScores
+from gnn.network.transfer import transferred
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
 from kg.snapshot import IdMap
@@ -60,31 +62,36 @@ class NetworkRecommender(Fitted):
         """Unit vectors of the products, shape (n_items, d)."""
         return self.inner.items
 
+    @property
+    def user(self) -> Reading:
+        """How it reads users."""
+        return SEQUENCE if self.facts["user"] == SEQUENCE else SET
+
     def fit(self, history: Interactions, work: Work = QUIET) -> None:
         """Train: to the best validated epoch with a judge, else for the epochs that an earlier fit settled on.
 
         Raises:
             GnnError: there is no graph.
         """
-        if self.given is None:
-            raise GnnError("the network has no graph to train on", "train", "give it a snapshot")
-        user = how_to_read(self.given.snapshot, history, self.config)
+        epochs = self.facts.get("epochs")
+        user = how_to_read(history, self.config)
         graph = self._graph(history, user)
-        network = make_network(graph, history, self.text, self.config, user)
+        others = read_beside(history, user)
+        network = make_network(graph, history, self.text, self.config, user, len(others))
         trainer = self._trainer(network, graph, history)
         judge = work.judge
         if judge is None:
-            trainer.run(int(self.settled("epochs", trainer.limits.epochs)), work.progress)
+            trainer.run(int(epochs or trainer.limits.epochs), work.progress)
         else:
-            trainer.fit(lambda views: judge(self._scores(views, history)), work.progress, work.checkpoint)
-        state = trainer.state
+            trainer.fit(lambda views: judge(self._scores(views, history, others)), work.progress, work.checkpoint)
         self.facts = {
-            **state.facts(),
+            **trainer.state.facts(),
             "user": user,
+            "behaviours": list(others),
             "device": str(trainer.device),
             "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
-            "relations": list(graph.graph.names),
-            "labels": list(graph.graph.offsets),
+            "relations": list(graph.names),
+            "labels": list(graph.offsets),
             "text_width": self.text.distinct.shape[1] if self.text is not None else 0,
         }
         network.cpu()
@@ -96,7 +103,7 @@ class NetworkRecommender(Fitted):
             return SequenceTrainer(network, graph, history, self.text, self.config)
         return NetworkTrainer(network, graph, history, self.text, self.config.train)
 
-    def _scores(self, views: Views | SequenceViews, history: Interactions) -> Scores:
+    def _scores(self, views: Views | SequenceViews, history: Interactions, others: tuple[str, ...]) -> Scores:
         """The scores of a network's views.
 
         Raises:
@@ -106,36 +113,63 @@ class NetworkRecommender(Fitted):
             key = "model.sequence.lr" if isinstance(views, SequenceViews) else "train.lr"
             raise GnnError("training diverged: vectors are no numbers any more", "train", f"set {key} lower")
         if isinstance(views, SequenceViews):
-            return SequenceScores.of(views, history, self.config.model)
-        return NetworkScores.of(views, history)
+            return SequenceScores.of(views, history, self.config.model, others)
+        return NetworkScores.of(views, history, others)
 
     def take_in(self, history: Interactions) -> None:
         """The same weights over the message graph of `history`."""
-        graph = self._graph(history, self.user)
-        network = make_network(graph, history, self.text, self.config, self.user)
+        given = self._given()
+        self._carry(history, given, {label: table.ids for label, table in given.snapshot.nodes.items()}, self)
+
+    def moved(self, given: Given, history: Interactions, ids: Mapping[str, IdMap]) -> NetworkRecommender:
+        """The network propagated over another graph: new products by text, brand and category, new users by history.
+
+        Raises:
+            GnnError: the text vectors are missing or of another width.
+        """
+        width = int(self.facts["text_width"])
+        found = 0 if given.vectors is None else given.vectors.shape[1]
+        if width and found != width:
+            what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
+            raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
+        there = NetworkRecommender(self.config, given if width else replace(given, vectors=None))
+        there._carry(history, given, ids, self)
+        return there
+
+    def _carry(self, history: Interactions, given: Given, ids: Mapping[str, IdMap], source: NetworkRecommender) -> None:
+        """Take the weights of `source`, trained on the graph of `ids`, over the message graph of `history`."""
+        user, facts = source.user, source.facts
+        graph = self._graph(history, user)
+        others = read_beside(history, user) if user == SET else tuple(facts["behaviours"])
+        network = make_network(graph, history, self.text, self.config, user, len(others))
+        self.weights = transferred(source.weights, facts, ids, given.snapshot, graph, others)
+        self.facts = {
+            **facts,
+            "relations": list(graph.names),
+            "labels": list(graph.offsets),
+            "behaviours": list(others),
+        }
         network.load_state_dict(self.weights)
         self._adopt(network, graph, history)
 
-    @property
-    def user(self) -> Reading:
-        """How it reads users."""
-        return SEQUENCE if self.facts["user"] == SEQUENCE else SET
+    def _given(self) -> Given:
+        if self.given is None:
+            raise GnnError("the network has no graph", "train", "give it a snapshot")
+        return self.given
 
     def _graph(self, history: Interactions, user: Reading) -> JointGraph:
         """The message graph; without the edges of users where those are read as sequences."""
-        if self.given is None:
-            raise GnnError("the network has no graph", "train", "give it a snapshot")
-        carried = history if user == SET else history.where(np.zeros(len(history), np.bool_))
-        return JointGraph.of(build_message_graph(self.given.snapshot, carried, self.config.graph))
+        return build_message_graph(self._given().snapshot, history, self.config.graph, users=user == SET)
 
     def _adopt(self, network: Network, graph: JointGraph, history: Interactions) -> None:
         """Score by a trained network over a message graph."""
         network.eval()
+        views: Views | SequenceViews
         if isinstance(network, SequenceNetwork):
-            buyers = torch.from_numpy(history.buyers.astype(np.float32))
-            self.inner = self._scores(network.views(graph, self.text, buyers), history)
+            views = network.views(graph, self.text, torch.from_numpy(history.buyers.astype(np.float32)))
         else:
-            self.inner = self._scores(network.whole(graph, self.text), history)
+            views = network.whole(graph, self.text)
+        self.inner = self._scores(views, history, tuple(self.facts["behaviours"]))
         self.history = history
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
@@ -164,80 +198,36 @@ class NetworkRecommender(Fitted):
         found = {k.removeprefix(WEIGHT): v for k, v in state.items() if k.startswith(WEIGHT)}
         self.weights = {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
 
-    def moved(self, given: Given, history: Interactions, ids: Mapping[str, IdMap]) -> NetworkRecommender:
-        """The network propagated over another graph: new products by text, brand and category, new users by history.
-
-        Raises:
-            GnnError: the text vectors are missing or of another width.
-        """
-        width = int(self.facts["text_width"])
-        found = 0 if given.vectors is None else given.vectors.shape[1]
-        if width and found != width:
-            what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
-            raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
-        there = NetworkRecommender(self.config, given if width else Given(given.snapshot))
-        graph = there._graph(history, self.user)
-        network = make_network(graph, history, there.text, self.config, self.user)
-        there.weights = self._weights_for(graph, given, ids)
-        there.facts = {**self.facts, "relations": list(graph.graph.names), "labels": list(graph.graph.offsets)}
-        network.load_state_dict(there.weights)
-        there._adopt(network, graph, history)
-        return there
-
-    def _weights_for(self, graph: JointGraph, given: Given, ids: Mapping[str, IdMap]) -> dict[str, torch.Tensor]:
-        """The weights, node by node and relation by relation; zero for what this network does not know."""
-        labels: Sequence[str] = self.facts["labels"]
-        nodes, offsets = given.snapshot.nodes, graph.graph.offsets
-        rows = {name: ids[name].rows(nodes[name].ids.ids) for name in offsets if name in labels}
-        weights = dict(self.weights)
-        for name in ("item_ids", "bias"):
-            weights[name] = _taken(weights[name], rows[PRODUCT])
-        if len(weights.get("user_ids", ())):
-            weights["user_ids"] = _taken(weights["user_ids"], rows[USER])
-        begin, parts = 0, {}
-        for label in labels:
-            if label not in (USER, PRODUCT):
-                parts[label] = self.weights["other_ids"][begin : begin + len(ids[label])]
-                begin += len(ids[label])
-        dim = self.weights["other_ids"].shape[1]
-        blocks = [
-            _taken(parts[label], rows[label]) if label in parts else torch.zeros(len(nodes[label]), dim)
-            for label in offsets
-            if label not in (USER, PRODUCT)
-        ]
-        weights["other_ids"] = torch.cat([torch.zeros(0, dim), *blocks])
-        known = list(self.facts["relations"])
-        place = np.asarray([known.index(n) if n in known else -1 for n in graph.graph.names], dtype=np.int64)
-        for name, value in self.weights.items():
-            if name.endswith(".scale"):
-                weights[name] = _taken(value, place)
-        return weights
-
 
 def make_network(
-    graph: JointGraph, history: Interactions, text: TextFeatures | None, config: GnnConfig, user: Reading = SET
+    graph: JointGraph,
+    history: Interactions,
+    text: TextFeatures | None,
+    config: GnnConfig,
+    user: Reading = SET,
+    others: int = 0,
 ) -> Network:
-    """A network with seeded weights that reads users as `user` says; products without events start without an id."""
+    """A network with seeded weights; products and users without events start without an id vector.
+
+    Args:
+        graph: what it propagates over.
+        history: the pairs to learn from.
+        text: text vectors or None.
+        config: shape and seed.
+        user: how it reads users.
+        others: behaviours that it reads beside the target events.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        others = graph.n_nodes - graph.n_users - graph.n_items
+        nodes = graph.n_nodes - graph.n_users - graph.n_items
         width = text.distinct.shape[1] if text is not None else 0
-        sizes = (graph.n_items, others, len(graph.graph.relations), width)
+        sizes = (graph.n_items, nodes, len(graph.names), width)
         if user == SEQUENCE:
-            network: Network = SequenceNetwork(*sizes, config.model)
+            network: Network = SequenceNetwork(*sizes, config.model, others)
         else:
-            network = GraphNetwork(graph.n_users, *sizes, config.model)
+            network = GraphNetwork(graph.n_users, *sizes, config.model, others)
     with torch.no_grad():
         network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
         if isinstance(network, GraphNetwork) and len(network.user_ids):
             network.user_ids[torch.from_numpy(np.diff(history.indptr) == 0)] = 0.0
     return network
-
-
-def _taken(values: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-    """`values[rows]`, zero where the row is -1."""
-    at = torch.from_numpy(rows)
-    if not len(values):
-        return values.new_zeros(len(rows), *values.shape[1:])
-    known = (at >= 0).view(-1, *[1] * (values.dim() - 1))
-    return torch.where(known, values[at.clamp(min=0)], values.new_zeros(()))

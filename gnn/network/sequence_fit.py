@@ -14,9 +14,10 @@ from gnn.network.graph_network import TextFeatures
 from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits
 from gnn.network.objective import softmax_columns
+from gnn.network.reading import in_one_line
 from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
-from gnn.network.sequences import Stretches
+from gnn.network.sequences import Sequences, Stretches
 from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
 
@@ -46,25 +47,26 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
         self.config, self.train = config.model.sequence, config.train
         c, device = self.config, choose_device(config.train)
         limits = Limits(self.train.epochs, self.train.patience, self.train.max_seconds)
-        super().__init__(
-            network, history, np.arange(history.n_items), c.length, c.batch, limits, self.train.seed, device
-        )
+        sequences = Sequences.of(history, np.arange(history.n_items), in_one_line(history))
+        super().__init__(network, sequences, c.length, c.batch, limits, self.train.seed, device)
         self.precision = choose_precision(self.train, device)
         self.graph = graph.to(device)
+        self.edges = self.graph.whole()
         self.text = text.to(device) if text is not None else None
         self.buyers = torch.from_numpy(history.buyers.astype(np.float32)).to(device)
         self.warm = np.flatnonzero(history.buyers > 0)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=c.lr, betas=(0.9, 0.98), weight_decay=0.0)
 
-    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean negative log-probability of the event after each event of the stretches, among all warm products."""
-        given = Stretches.cut(rows, begin, lengths)
-        answers = Stretches.cut(rows, begin + 1, lengths).rows
+    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean negative log-probability of the target event after events of the stretches, among all warm products."""
+        given, following = (Stretches.cut(events, at, lengths) for at in (begin, begin + 1))
+        asking_at = np.flatnonzero(following.kinds == 0)
+        answers = following.rows[asking_at]
         columns, correction = softmax_columns(
             answers, self.warm, self.config.full_softmax, self.train.negatives, self.rng
         )
-        items = self.network.items(self.graph, self.text, self._kept())
-        states = self.network.tower(Layout.of(given, self.device), items)
+        items = self.network.items(self.graph, self.edges, self.text, self._kept())
+        states = self.network.tower(Layout.of(given, self.device), items)[self.on_device(asking_at)]
         at = self.on_device(columns)
         # the offset is one more coordinate, so that it has a gradient too
         asked = torch.cat([items[at], self.network.offset(self.buyers)[at].unsqueeze(1)], 1)

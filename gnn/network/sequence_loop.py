@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from gnn.network.loop import Limits, TrainingLoop, View
 from gnn.network.sequences import Sequences
-from gnn.protocol.interactions import Interactions
 
 
 class SequenceLoop(TrainingLoop[View]):
@@ -20,8 +19,7 @@ class SequenceLoop(TrainingLoop[View]):
 
     Args:
         network: what is trained, changed in place.
-        history: the pairs to learn from.
-        place: row in the network of each product, -1: it has none, shape (n_items,).
+        sequences: users' events in order.
         length: events of a stretch.
         batch: stretches per step.
         limits: when training ends.
@@ -32,8 +30,7 @@ class SequenceLoop(TrainingLoop[View]):
     def __init__(
         self,
         network: nn.Module,
-        history: Interactions,
-        place: NDArray[np.int64],
+        sequences: Sequences,
         length: int,
         batch: int,
         limits: Limits,
@@ -41,7 +38,7 @@ class SequenceLoop(TrainingLoop[View]):
         device: torch.device,
     ) -> None:
         super().__init__(network, limits, seed, device)
-        self.sequences = Sequences.of(history, place)
+        self.sequences = sequences
         self.begin, self.lengths = self.sequences.windows(length)
         self.batch = batch
 
@@ -50,11 +47,11 @@ class SequenceLoop(TrainingLoop[View]):
         """Batches of an epoch."""
         return math.ceil(len(self.begin) / self.batch)
 
-    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean over all events of the stretches of `rows` of the loss of predicting the event after it.
+    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean over the events of the stretches of `events` of the loss of predicting the target event after it.
 
         Args:
-            rows: product of each event, baskets shuffled, shape (e,).
+            events: users' events, baskets shuffled.
             begin: first event of each stretch, shape (s,).
             lengths: events of each, ascending, shape (s,).
         """
@@ -63,7 +60,7 @@ class SequenceLoop(TrainingLoop[View]):
     def run_epoch(self) -> float:
         """Every event but each user's first is predicted once; mean loss per step."""
         self.network.train()
-        rows = self.sequences.shuffled(self.rng)
+        events = self.sequences.shuffled(self.rng)
         order = self.rng.permutation(len(self.begin))
         total = torch.zeros((), device=self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -72,7 +69,7 @@ class SequenceLoop(TrainingLoop[View]):
                 at = order[start : start + self.batch]
                 at = at[np.argsort(self.lengths[at], kind="stable")]
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.loss(rows, self.begin[at], self.lengths[at])
+                loss = self.loss(events, self.begin[at], self.lengths[at])
                 torch.autograd.backward(loss)
                 self.optimizer.step()
                 total += loss.detach()

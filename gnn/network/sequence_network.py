@@ -11,7 +11,7 @@ from gnn.config import ModelConfig
 from gnn.errors import GnnError
 from gnn.network.attention import AttentionTower
 from gnn.network.graph_network import ItemTower, TextFeatures
-from gnn.network.joint import JointGraph
+from gnn.network.joint import JointGraph, Weighed
 
 START = 0.02
 """Deviation of id vectors and text vectors at the start: attention multiplies its input by sqrt(d)."""
@@ -37,7 +37,8 @@ class SequenceNetwork(ItemTower):
 
     A product's vector z is its base (id, text) plus what reaches it over brands, categories and entities; edges of
     users carry no message, so that a product's vector tells nothing of who bought it beside what its id has learned.
-    The state is that of causal self-attention over the z of the user's events (SASRec, Kang and McAuley 2018).
+    The state is that of causal self-attention over the z of the user's events (SASRec, Kang and McAuley 2018), other
+    behaviours (view, cart, ...) among them, each with a vector of its own added.
 
     Args:
         n_items: products.
@@ -45,12 +46,15 @@ class SequenceNetwork(ItemTower):
         relations: relations of the message graph, both directions counted.
         text_width: width of the text vectors, 0 without.
         config: widths and starting values.
+        others: behaviours beside the target events that are read.
 
     Raises:
         GnnError: the heads do not divide the width.
     """
 
-    def __init__(self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig) -> None:
+    def __init__(
+        self, n_items: int, n_others: int, relations: int, text_width: int, config: ModelConfig, others: int = 0
+    ) -> None:
         c = config.sequence
         if config.dim % c.heads:
             what = f"{c.heads} heads do not divide the width {config.dim}"
@@ -60,14 +64,15 @@ class SequenceNetwork(ItemTower):
             norm = nn.LayerNorm(config.dim)
             nn.init.constant_(norm.weight, START)
             self.text = nn.Sequential(self.text, norm)
-        self.tower = AttentionTower(config.dim, c.blocks, c.heads, c.length, c.dropout)
+        self.tower = AttentionTower(config.dim, c.blocks, c.heads, c.length, c.dropout, others)
         self.popularity = nn.Parameter(torch.zeros(()))
 
-    def items(self, graph: JointGraph, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
+    def items(self, graph: JointGraph, edges: Weighed, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
         """Product vectors, shape (n_items, d).
 
         Args:
             graph: the graph without the edges of users.
+            edges: what its edges weigh: they are all there.
             text: text vectors, None without.
             kept: 1 where a product keeps its id vector, else 0, shape (n_items,); None: all do.
         """
@@ -75,8 +80,8 @@ class SequenceNetwork(ItemTower):
         x = self.base(graph.n_users, text)
         if kept is not None:
             x = torch.cat([x[:first], x[first:last] - self.item_ids * (1 - kept).unsqueeze(1), x[last:]])
-        nobody = torch.zeros(len(graph.graph.by_item), device=x.device)
-        return self.propagate(graph, nobody, x).total[first:last]
+        layers = self.propagate(graph, edges, x)
+        return sum(layers[1:], x)[first:last]
 
     def offset(self, buyers: Tensor) -> Tensor:
         """What every user's score of a product has, shape (n_items,), by its `buyers` (n_items,)."""
@@ -85,4 +90,4 @@ class SequenceNetwork(ItemTower):
     @torch.no_grad()
     def views(self, graph: JointGraph, text: TextFeatures | None, buyers: Tensor) -> SequenceViews:
         """What scoring needs, without chance or gradient."""
-        return SequenceViews(self.items(graph, text), self.offset(buyers), self.tower)
+        return SequenceViews(self.items(graph, graph.whole(), text), self.offset(buyers), self.tower)

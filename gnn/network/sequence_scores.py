@@ -29,6 +29,7 @@ class SequenceScores(Fitted):
         vectors: of the products, float32, shape (n_items, d).
         offset: bias and popularity term, shape (n_items,).
         tower: reads a history.
+        others: behaviours beside the target events that it reads.
     """
 
     name = "network"
@@ -36,12 +37,13 @@ class SequenceScores(Fitted):
     vectors: NDArray[np.float32]
     offset: NDArray[np.float32]
     tower: AttentionTower
+    others: tuple[str, ...]
 
     @staticmethod
-    def of(views: SequenceViews, history: Interactions, config: ModelConfig) -> SequenceScores:
+    def of(views: SequenceViews, history: Interactions, config: ModelConfig, others: tuple[str, ...]) -> SequenceScores:
         """The recommender of a network's views."""
         scores = SequenceScores()
-        scores.config, scores.history, scores.tower = config, history, views.tower
+        scores.config, scores.history, scores.tower, scores.others = config, history, views.tower, others
         scores.vectors, scores.offset = (v.detach().float().cpu().numpy() for v in (views.items, views.offset))
         return scores
 
@@ -52,7 +54,7 @@ class SequenceScores(Fitted):
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
-        sequences = Sequences.of(histories, np.arange(len(self.vectors)))
+        sequences = Sequences.of(histories, np.arange(len(self.vectors)), self.others)
         device = self.tower.positions.device
         read = torch.from_numpy(self.vectors).to(device)
         states = self.tower.eval().last_states(sequences, read, self.config.sequence.length)
@@ -68,9 +70,11 @@ class SequenceScores(Fitted):
         self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
     ) -> None:
         """Take vectors and tower of `state`; `config` must be set."""
-        self.history, self.facts = history, facts
+        self.history, self.facts, self.others = history, facts, tuple(facts["behaviours"])
         self.vectors, self.offset = (state[name].astype(np.float32) for name in ("vectors", "offset"))
         c = self.config.sequence
-        self.tower = AttentionTower(self.vectors.shape[1], c.blocks, c.heads, c.length, c.dropout).eval()
+        self.tower = AttentionTower(
+            self.vectors.shape[1], c.blocks, c.heads, c.length, c.dropout, len(self.others)
+        ).eval()
         found = {name.removeprefix(TOWER): value for name, value in state.items() if name.startswith(TOWER)}
         self.tower.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in found.items()})

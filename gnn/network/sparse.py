@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from gnn.network.message_graph import tensor_of
+from gnn.network.layers import tensor_of
 
 
 def times(matrix: sp.csr_matrix, dense: NDArray[np.float32]) -> NDArray[np.float32]:

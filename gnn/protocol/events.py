@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,8 @@ DAY = 86_400_000_000
 """Microseconds."""
 UNKNOWN = np.iinfo(np.int64).min
 """Order of an event without a time: before all others."""
+Clock = Literal["time", "sequence", "none"]
+"""What an order is: microseconds since 1970, the users' own sequence numbers, or nothing that anybody vouches for."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def clock(self) -> Clock:
+        """What `order` is."""
+        return "time" if self.timed else "sequence" if self.sequenced else "none"
 
     def where(self, mask: NDArray[np.bool_]) -> Events:
         """The events where `mask` (n,) holds."""

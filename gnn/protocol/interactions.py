@@ -10,8 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gnn.protocol.events import DAY, UNKNOWN, Events
+from gnn.protocol.events import DAY, UNKNOWN, Clock, Events
 
+CLOCKS: tuple[Clock, ...] = ("none", "time", "sequence")
 _PAIRS = ("indptr", "items", "counts", "recent", "first", "last")
 
 
@@ -45,6 +46,7 @@ class Interactions:
         log: the events; None where every pair has one, which `timeline` then tells.
         side: pairs of other behaviours (view, cart, …) of the same users, known at the same time, by event name.
         until: instant before which all of this happened, in microseconds since 1970; None: no such instant is known.
+        clock: what orders are; those of `none` compare with nothing.
     """
 
     indptr: NDArray[np.int64]
@@ -57,6 +59,7 @@ class Interactions:
     log: Log | None = None
     side: Mapping[str, Interactions] = field(default_factory=dict)
     until: int | None = None
+    clock: Clock = "none"
 
     @property
     def n_users(self) -> int:
@@ -144,12 +147,6 @@ class Interactions:
         mask[np.arange(len(pairs)) * m + pairs] = False
         return copies.where(mask)
 
-    @classmethod
-    def of_one(cls, item: int, n_items: int) -> Interactions:
-        """One user with one pair, once, at an unknown time."""
-        once, unknown = np.ones(1, np.float32), np.full(1, UNKNOWN)
-        return cls(np.asarray([0, 1]), np.asarray([item]), once, once, unknown, unknown, n_items)
-
     def _log(self, mask: NDArray[np.bool_], place: NDArray[np.int64]) -> Log | None:
         """The events of the pairs where `mask` holds, pair p standing at `place[p]`."""
         if self.log is None:
@@ -166,13 +163,14 @@ class Interactions:
         side: Mapping[str, Interactions],
     ) -> Interactions:
         columns = (self.items[at], self.counts[at], self.recent[at], self.first[at], self.last[at])
-        return Interactions(indptr, *columns, self.n_items, log, side, self.until)
+        return Interactions(indptr, *columns, self.n_items, log, side, self.until, self.clock)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything but `n_items` as named arrays; `from_arrays` reads them."""
         out: dict[str, NDArray[np.generic]] = {name: getattr(self, name) for name in _PAIRS}
         if self.until is not None:
             out["until"] = np.asarray([self.until])
+        out["clock"] = np.asarray([CLOCKS.index(self.clock)])
         if self.log is not None:
             out |= {f"log.{name}": value for name, value in vars(self.log).items()}
         for name, part in self.side.items():
@@ -200,6 +198,7 @@ class Interactions:
             log=log,
             side={name: cls.from_arrays(part, n_items) for name, part in side.items()},
             until=int(arrays["until"][0]) if "until" in arrays else None,
+            clock=CLOCKS[int(arrays["clock"][0])],
         )
 
     @classmethod
@@ -240,6 +239,7 @@ class Interactions:
             log,
             {name: cls.from_events(part, half_life_days) for name, part in (side or {}).items()},
             until,
+            events.clock,
         )
 
 

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from gnn.config import TrainConfig
 from gnn.models_config import LightGcnConfig
 from gnn.network.device import choose_device, choose_precision
-from gnn.network.layers import SparseProduct
+from gnn.network.layers import SparseProduct, tensor_of
 from gnn.network.loop import Limits, TrainingLoop
-from gnn.network.message_graph import PRODUCT, USER, tensor_of
 from gnn.network.softmax import blocked_cross_entropy
 from gnn.network.sparse import times
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
+from gnn.protocol.relations import PRODUCT, USER
 from gnn.recommenders.sampling import draw_columns, draw_unbought
 from gnn.recommenders.vectors import inner_products, rows_taken
 from kg.snapshot import IdMap

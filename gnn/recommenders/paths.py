@@ -14,10 +14,10 @@ from gnn.config import GraphConfig
 from gnn.errors import GnnError
 from gnn.measure.ranking import blocks
 from gnn.models_config import PathsConfig
-from gnn.network.message_graph import PRODUCT, Edges, relation_edges
 from gnn.network.sparse import times
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
+from gnn.protocol.relations import PRODUCT, Edges, relation_edges
 from kg.snapshot import IdMap
 
 BUYERS = "buyers"

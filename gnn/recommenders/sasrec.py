@@ -16,12 +16,12 @@ from gnn.models_config import SasRecConfig
 from gnn.network.attention import AttentionTower, Layout
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.loop import Limits
-from gnn.network.message_graph import PRODUCT
 from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequences import Sequences, Stretches
 from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
+from gnn.protocol.relations import PRODUCT
 from gnn.recommenders.sampling import draw_columns, draw_unbought
 from gnn.recommenders.vectors import inner_products
 from kg.snapshot import IdMap
@@ -70,7 +70,8 @@ class SasRecTrainer(SequenceLoop[SasRecNetwork]):
     ) -> None:
         limits = Limits(config.epochs, config.patience, train.max_seconds)
         device = choose_device(train)
-        super().__init__(network, history, place, config.length, config.batch, limits, train.seed, device)
+        sequences = Sequences.of(history, place)
+        super().__init__(network, sequences, config.length, config.batch, limits, train.seed, device)
         self.config, self.precision = config, choose_precision(train, self.device)
         self.loss_name = chosen_loss(config, len(network.items), train)
         self.known = history.renamed(place, len(network.items))[0]
@@ -78,10 +79,10 @@ class SasRecTrainer(SequenceLoop[SasRecNetwork]):
         self.share = counts / max(1, counts.sum())
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=(0.9, 0.98))
 
-    def loss(self, rows: NDArray[np.int64], begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean over all events of the stretches of `rows` of the loss of predicting the event after it."""
-        given = Stretches.cut(rows, begin, lengths)
-        answers = Stretches.cut(rows, begin + 1, lengths).rows
+    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
+        """Mean over all events of the stretches of `events` of the loss of predicting the event after it."""
+        given = Stretches.cut(events, begin, lengths)
+        answers = Stretches.cut(events, begin + 1, lengths).rows
         states = self.network(Layout.of(given, self.device))
         items, on_device = self.network.items, self.on_device
         if self.loss_name == "full":

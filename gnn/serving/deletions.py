@@ -89,11 +89,9 @@ def _(recommender: Ease, items: NDArray[np.int64]) -> Deletions:
 @deletions.register
 def _(recommender: NetworkScores, items: NDArray[np.int64]) -> Deletions:
     def falls(user: Interactions, at: NDArray[np.int64]) -> NDArray[np.float32]:
-        sent = recommender.messages[user.items]
-        whole = sent.sum(0)
-        without = unit(whole - sent) if len(user) > 1 else np.zeros_like(sent)
+        sent, whole = recommender.messages[0, user.items], recommender.user_sums(user)
         vectors = recommender.items[items[at]].T * recommender.temperature
-        return np.asarray(unit(whole[None]) @ vectors - without @ vectors, dtype=np.float32)
+        return np.asarray(unit(whole) @ vectors - unit(whole - sent) @ vectors, dtype=np.float32)
 
     return falls
 

@@ -13,7 +13,6 @@ from gnn.errors import GnnError
 from gnn.protocol.events import UNKNOWN, Events, chosen_events
 from gnn.protocol.interactions import Interactions
 from gnn.serving.recommend import Recommendations
-from kg.schema import EVENT_TYPES
 
 SECOND = 1_000_000
 TARGET = "target"
@@ -67,22 +66,20 @@ def visitors_of(table: pd.DataFrame, model: Recommendations, nameless: str = "vi
         reasons = ", ".join(f"{count} of {reason}" for reason, count in skipped.items()) or "no rows"
         raise GnnError(f"no event says anything to the model: {reasons}", "--events", "name products of the graph")
     place = np.asarray(users.map({name: n for n, name in enumerate(ids)}), dtype=np.int64)
-    timed = _timed(model)
-    history = _histories(ids, kinds, (place, products, _order(table, model, timed)), model, timed)
+    history = _histories(ids, kinds, (place, products, _order(table, model)), model)
     return Visitors(ids, history, skipped)
 
 
-def _histories(
-    ids: list[str], kinds: NDArray[np.object_], new: Rows, model: Recommendations, timed: bool
-) -> Interactions:
+def _histories(ids: list[str], kinds: NDArray[np.object_], new: Rows, model: Recommendations) -> Interactions:
     """What the graph knows of the users `ids`, and the new events of each kind."""
-    known = model.snapshot.nodes["User"].ids.rows(ids)
+    known, clock = model.snapshot.nodes["User"].ids.rows(ids), model.history.clock
     parts: dict[str, Events] = {}
     for kind, before in {TARGET: model.history, **model.history.side}.items():
         at = np.flatnonzero(kinds == kind)
         both = zip(_known(before, known), (array[at] for array in new), strict=True)
         users, items, order = (np.concatenate(pair).astype(np.int64) for pair in both)
-        parts[kind] = Events(users, items, order, timed, None, len(ids), before.n_items)
+        timed, sequenced = clock == "time", clock == "sequence"
+        parts[kind] = Events(users, items, order, timed, None, len(ids), before.n_items, sequenced)
     side = {kind: events for kind, events in parts.items() if kind != TARGET and len(events)}
     return Interactions.from_events(parts[TARGET], model.bundle.config.split.half_life_days, side)
 
@@ -96,18 +93,12 @@ def _kinds(table: pd.DataFrame, model: Recommendations) -> NDArray[np.object_]:
     return np.asarray([names.get(str(word).strip().lower(), "") for word in table["event"]], dtype=object)
 
 
-def _timed(model: Recommendations) -> bool:
-    """Whether the graph knows when events happened."""
-    names = chosen_events(model.snapshot, model.bundle.config.graph.target_events)
-    tables = [model.snapshot.edges.get(("User", EVENT_TYPES[name], "Product")) for name in names]
-    return any(table is not None and len(table) and table.at() is not None for table in tables)
-
-
-def _order(table: pd.DataFrame, model: Recommendations, timed: bool) -> NDArray[np.int64]:
+def _order(table: pd.DataFrame, model: Recommendations) -> NDArray[np.int64]:
     """Order of each row: microseconds since 1970 where the known events are timed, else after all of them."""
-    after = max(int(model.history.last.max(initial=UNKNOWN)), 0) + 1
+    known = (model.history, *model.history.side.values())
+    after = max(0, *(int(part.last.max(initial=UNKNOWN)) for part in known)) + 1
     times = _times(table) if "time" in table.columns else np.full(len(table), UNKNOWN)
-    if timed:
+    if model.history.clock == "time":
         return np.where(times == UNKNOWN, np.arange(len(table)) + after, times)
     keys: NDArray[np.generic] = times
     if "time" not in table.columns and "sequence" in table.columns:

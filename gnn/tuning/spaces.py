@@ -223,7 +223,7 @@ def space_for(
     known = settings_of(model, only)
     timeless = np.array_equal(history.recent, history.counts)  # no event is older than another
     present = {"no times" if timeless else "times"}
-    present |= {how_to_read(snapshot, history, config)}
+    present |= {how_to_read(history, config)}
     present |= {name for name, part in history.side.items() if len(part)}
     present |= {label for label, table in snapshot.nodes.items() if len(table)}
     present |= {kind for (_, kind, _), table in snapshot.edges.items() if len(table)}

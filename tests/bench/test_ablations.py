@@ -9,7 +9,6 @@ from bench.ablations import VARIANTS, leaking, shuffled
 from gnn.config import GnnConfig
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork
-from gnn.network.joint import JointGraph
 from gnn.network.message_graph import build_message_graph
 from gnn.network.recommender import make_network
 from gnn.protocol.events import read_events
@@ -57,7 +56,7 @@ def test_a_leaking_step_sees_what_it_predicts(shop: Snapshot) -> None:
         GnnConfig, {"train": {"device": "cpu", "dropout": 0.0, "user_dropout": 0.0, "edge_dropout": 0.0}}, "test"
     )
     history = Interactions.from_events(read_events(shop, ()))
-    graph = JointGraph.of(build_message_graph(shop, history, config.graph))
+    graph = build_message_graph(shop, history, config.graph)
     network = make_network(graph, history, None, config)
     assert isinstance(network, GraphNetwork)
     trainer = NetworkTrainer(network, graph, history, None, config.train)

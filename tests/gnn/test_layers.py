@@ -1,15 +1,15 @@
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
 
 from gnn.config import GraphConfig, SplitConfig
-from gnn.network.joint import JointGraph, JointProduct
-from gnn.network.layers import SparseProduct
-from gnn.network.message_graph import MessageGraph, build_message_graph, tensor_of
+from gnn.network.joint import JointGraph, JointProduct, Weighed
+from gnn.network.layers import SparseProduct, tensor_of
+from gnn.network.message_graph import build_message_graph
 from gnn.network.propagation import RelationalConv
 from gnn.protocol.events import read_events
 from gnn.protocol.interactions import Interactions
@@ -23,41 +23,38 @@ def nodes_of(n: int) -> NodeTable:
     return NodeTable(IdMap.of([str(k) for k in range(n)]), pa.table({"_": pa.nulls(n)}).drop_columns(["_"]))
 
 
-def graph_of(shop: Snapshot) -> MessageGraph:
+def graph_of(shop: Snapshot) -> JointGraph:
     return build_message_graph(
         shop, split_events(read_events(shop, ()), SplitConfig("column")).history("valid"), GraphConfig()
     )
 
 
-def dense_of(graph: MessageGraph, scale: torch.Tensor) -> torch.Tensor:
+def dense_of(graph: JointGraph, scale: torch.Tensor, edges: Weighed) -> torch.Tensor:
     """The weighted joint adjacency, target by source."""
+    rows = graph.matrix(edges.values).to_dense()
     whole = torch.zeros(graph.n_nodes, graph.n_nodes)
-    for weight, r in zip(scale, graph.relations, strict=True):
-        whole[slice(*r.targets), slice(*r.sources)] += weight * r.pattern.to_dense()
-    return whole
+    return whole.index_add(0, graph.target, rows * scale[graph.relation].unsqueeze(1))
 
 
 def test_convolution_is_the_dense_formula(shop: Snapshot, device: torch.device) -> None:
     graph = graph_of(shop)
-    degree, _ = graph.degrees(torch.ones(len(graph.by_item)))
-    conv = RelationalConv(len(graph.relations))
+    degree = graph.whole().degree
+    conv = RelationalConv(len(graph.names))
     with torch.no_grad():
-        conv.scale.copy_(torch.linspace(0.5, 2, len(graph.relations)))
+        conv.scale.copy_(torch.linspace(0.5, 2, len(graph.names)))
     x = torch.randn(graph.n_nodes, 5, generator=torch.Generator().manual_seed(0))
     norm = torch.where(degree > 0, degree.clamp(min=1) ** -0.5, 0.0)
-    want = norm[:, None] * (dense_of(graph, conv.scale) @ (norm[:, None] * x))
-    joint, ones = JointGraph.of(graph).to(device), torch.ones(len(graph.by_item), device=device)
-    found = conv.to(device)(x.to(device), joint, joint.values(ones), degree.to(device))
+    want = norm[:, None] * (dense_of(graph, conv.scale, graph.whole()) @ (norm[:, None] * x))
+    there = graph.to(device)
+    found = conv.to(device)(x.to(device), there, there.whole())
     assert found.shape == (graph.n_nodes, 5)
     torch.testing.assert_close(found.cpu(), want)
 
 
 def test_isolated_nodes_receive_nothing(shop: Snapshot) -> None:
     graph = graph_of(shop)
-    none = torch.zeros(len(graph.by_item))
-    degree, _ = graph.degrees(none)
-    joint = JointGraph.of(graph)
-    out = RelationalConv(len(graph.relations))(torch.ones(graph.n_nodes, 2), joint, joint.values(none), degree)
+    none = graph.weigh(torch.zeros(graph.n_pairs))
+    out = RelationalConv(len(graph.names))(torch.ones(graph.n_nodes, 2), graph, none)
     assert out[: graph.n_users].abs().sum() == 0
     assert not out.isnan().any()
 
@@ -73,47 +70,43 @@ def test_gradient_of_the_sparse_product_is_that_of_the_dense_one(device: torch.d
 
 
 def test_convolution_does_not_care_how_products_are_numbered(shop: Snapshot) -> None:
-    graph = graph_of(shop)
-    order = torch.randperm(graph.n_items, generator=torch.Generator().manual_seed(1))
-    joint = torch.arange(graph.n_nodes)
-    span = (graph.n_users, graph.n_users + graph.n_items)
-    joint[slice(*span)] = order + graph.n_users
-
-    def renumbered(matrix: torch.Tensor, rows: bool, columns: bool) -> torch.Tensor:
-        dense = matrix.to_dense()
-        dense = dense[order] if rows else dense
-        return tensor_of(sp.csr_matrix((dense[:, order] if columns else dense).numpy()))
-
-    relations = tuple(
-        replace(
-            r,
-            pattern=renumbered(r.pattern, r.targets == span, r.sources == span),
-            back=renumbered(r.back, r.sources == span, r.targets == span),
+    history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
+    order = np.random.default_rng(1).permutation(history.n_items)
+    sizes = {"User": history.n_users, "Product": history.n_items, "Brand": 8}
+    brands = np.arange(history.n_items) % 8
+    there, here = (
+        JointGraph.of(sizes, [("User", "B", "Product", *by(history.users, items)), ("Product", "M", "Brand", *of)], 1)
+        for items, of in (
+            (order[history.items], by(order, brands)),
+            (history.items, (np.arange(history.n_items), brands)),
         )
-        for r in graph.relations
     )
-    conv = RelationalConv(len(graph.relations))
-    degree, _ = graph.degrees(torch.ones(len(graph.by_item)))
-    x = torch.randn(graph.n_nodes, 4)
-    there, here = JointGraph.of(replace(graph, relations=relations)), JointGraph.of(graph)
-    ones = torch.ones(len(graph.by_item))
-    moved = conv(x[joint], there, there.values(ones), degree[joint])
-    torch.testing.assert_close(moved, conv(x, here, here.values(ones), degree)[joint])
+    conv = RelationalConv(4)
+    x = torch.randn(here.n_nodes, 4)
+    joint = torch.arange(here.n_nodes)
+    joint[here.n_users : here.n_users + here.n_items] = torch.from_numpy(order) + here.n_users
+    numbered = torch.empty_like(x).index_copy(0, joint, x)
+    torch.testing.assert_close(conv(numbered, there, there.whole())[joint], conv(x, here, here.whole()))
+
+
+def by(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pairs sorted."""
+    at = np.lexsort((second, first))
+    return first[at], second[at]
 
 
 def test_gradients_of_the_joint_product_are_those_of_the_dense_formula(shop: Snapshot, device: torch.device) -> None:
     graph = graph_of(shop)
-    joint = JointGraph.of(graph).to(device)
     noise = torch.Generator().manual_seed(2)
-    weights = (torch.rand(len(graph.by_item), generator=noise) > 0.4).float()
-    scale = torch.rand(len(graph.relations), generator=noise) + 0.5
+    weights = (torch.rand(graph.n_pairs, generator=noise) > 0.4).float()
+    scale = torch.rand(len(graph.names), generator=noise) + 0.5
     x, factor = (torch.randn(graph.n_nodes, 3, generator=noise) for _ in range(2))
     found = [t.to(device).requires_grad_() for t in (scale, x)]
-    values = joint.values(weights.to(device))
-    out = JointProduct.apply(joint, values, *found)
+    there = graph.to(device)
+    out = JointProduct.apply(there, there.weigh(weights.to(device)).values, *found)
     got = torch.autograd.grad((out * factor.to(device)).sum(), found)
     dense = [t.clone().requires_grad_() for t in (scale, x)]
-    want_out = dense_of(graph.weighted(weights), dense[0]) @ dense[1]
+    want_out = dense_of(graph, dense[0], graph.weigh(weights)) @ dense[1]
     want = torch.autograd.grad((want_out * factor).sum(), dense)
     torch.testing.assert_close(out.cpu(), want_out, atol=1e-4, rtol=1e-4)
     for one, other in zip(got, want, strict=True):
@@ -123,9 +116,9 @@ def test_gradients_of_the_joint_product_are_those_of_the_dense_formula(shop: Sna
 def test_a_graph_of_no_edge_at_all_sends_nothing(interactions: Make) -> None:
     none = nodes_of(3)
     empty = Snapshot({"User": none, "Product": none}, {})
-    graph = JointGraph.of(build_message_graph(empty, interactions({}, 3, 3), GraphConfig()))
+    graph = build_message_graph(empty, interactions({}, 3, 3), GraphConfig())
     x = torch.randn(6, 4, requires_grad=True)
-    out = RelationalConv(2)(x, graph, graph.values(torch.zeros(0)), torch.zeros(6))
+    out = RelationalConv(2)(x, graph, graph.whole())
     assert out.shape == (6, 4)
     assert not out.any()
     out.sum().backward()

@@ -62,7 +62,8 @@ def test_without_some_relations(shop: Snapshot, user: str, gone: tuple[tuple[str
 @readings
 def test_one_relation(shop: Snapshot, user: str) -> None:
     model = lists_of(without(shop, CATEGORY, TREE, RELATED), settings(user))
-    assert list(model.facts["relations"]) == ["BOUGHT<", "BOUGHT>", "MADE_BY<", "MADE_BY>"]
+    users = ["BOUGHT<", "BOUGHT>"] if user == "set" else []  # in a sequence no edge of a user carries a message
+    assert list(model.facts["relations"]) == [*users, "MADE_BY<", "MADE_BY>"]
 
 
 @readings

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnn.config import GnnConfig, TrainConfig
@@ -65,7 +66,12 @@ def some_network() -> SasRecNetwork:
 def layout_of(sequences: Sequence[Sequence[int]]) -> Layout:
     lengths = np.asarray([len(s) for s in sequences])
     rows = np.asarray([i for s in sequences for i in s])
-    return Layout.of(Stretches.cut(rows, lengths.cumsum() - lengths, lengths), CPU)
+    return Layout.of(Stretches.cut(events_of(rows), lengths.cumsum() - lengths, lengths), CPU)
+
+
+def events_of(rows: NDArray[np.int64], order: NDArray[np.int64] | None = None) -> Sequences:
+    """One user's purchases."""
+    return Sequences(np.asarray([0, len(rows)]), rows, rows if order is None else order, np.zeros_like(rows))
 
 
 def naive_block(block: Block, x: Tensor) -> Tensor:
@@ -117,8 +123,9 @@ def test_a_later_event_changes_no_earlier_state(sequence: list[int], data: st.Da
 def test_windows_ask_for_every_event_but_each_users_first_once(counts: list[int], length: int) -> None:
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = np.arange(indptr[-1])
-    begin, lengths = Sequences(indptr, rows, rows).windows(length)
-    asked = np.sort(Stretches.cut(rows, begin + 1, lengths).rows)
+    sequences = replace(events_of(rows), indptr=indptr)
+    begin, lengths = sequences.windows(length)
+    asked = np.sort(Stretches.cut(sequences, begin + 1, lengths).rows)
     np.testing.assert_array_equal(asked, np.setdiff1d(rows, indptr[:-1]))
     assert (lengths >= 1).all()
     assert (lengths <= length).all()
@@ -127,9 +134,10 @@ def test_windows_ask_for_every_event_but_each_users_first_once(counts: list[int]
 
 
 def test_baskets_are_shuffled_and_nothing_else() -> None:
-    sequences = Sequences(np.array([0, 5, 7]), np.arange(7), np.array([1, 1, 1, 2, 3, 1, 1]))
+    whole = events_of(np.arange(7), np.array([1, 1, 1, 2, 3, 1, 1]))
+    sequences = replace(whole, indptr=np.array([0, 5, 7]))
     rng = np.random.default_rng(0)
-    found = np.stack([sequences.shuffled(rng) for _ in range(100)])
+    found = np.stack([sequences.shuffled(rng).rows for _ in range(100)])
     np.testing.assert_array_equal(np.sort(found[:, :3]), np.tile([0, 1, 2], (100, 1)))
     assert (found[:, 3:5] == [3, 4]).all()
     np.testing.assert_array_equal(np.sort(found[:, 5:]), np.tile([5, 6], (100, 1)))
@@ -145,7 +153,7 @@ def trainer_of(history: Interactions, config: SasRecConfig, train: TrainConfig =
 
 def whole_loss(trainer: SasRecTrainer) -> float:
     order = np.argsort(trainer.lengths, kind="stable")
-    return trainer.loss(trainer.sequences.rows, trainer.begin[order], trainer.lengths[order]).item()
+    return trainer.loss(trainer.sequences, trainer.begin[order], trainer.lengths[order]).item()
 
 
 def naive_losses(trainer: SasRecTrainer) -> float:
@@ -174,7 +182,7 @@ def test_binary_cross_entropy_against_products_that_the_user_never_had() -> None
     states = naive_states(trainer.network, [0, 1])
     right, wrong = (states * trainer.network.items[[1, 2]]).sum(1), states @ trainer.network.items[3]
     want = -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-wrong)).mean()
-    loss = trainer.loss(trainer.sequences.rows, trainer.begin[:1], trainer.lengths[:1])
+    loss = trainer.loss(trainer.sequences, trainer.begin[:1], trainer.lengths[:1])
     assert loss.item() == pytest.approx(want.item(), rel=1e-5)
 
 
