@@ -58,6 +58,8 @@ class Variant:
 _GRAPHLESS = {"graph.use_brands": False, "graph.use_categories": False, "graph.use_related": False}
 VARIANTS: dict[str, Variant] = {
     "whole": Variant(),
+    "without other behaviours": Variant({"graph.side_events": []}),
+    "without repeat term": Variant({"model.repeats": False}, reading="set"),
     "without brands, categories and triples": Variant(_GRAPHLESS),
     "with a shuffled graph": Variant(shuffled=True),
     "without text": Variant({"graph.use_text": False}),

@@ -190,10 +190,11 @@ def train(
     resume: bool = False,
     refit: bool = False,
     reuse: bool = False,
+    warm: bool = False,
 ) -> dict[str, Any]:
     """Snapshot + vectors → the bundle model/eval, and with `refit` model/live beside it.
 
-    With `reuse`, a bundle of the very same inputs is kept.
+    With `reuse`, a bundle of the very same inputs is kept; with `warm` the network goes on from the one that is there.
     """
     from gnn.model.training import train as fit
 
@@ -207,7 +208,10 @@ def train(
     # An older refit would go on answering with what it knew before this training.
     if workspace.model("live").exists() and not refit:
         shutil.rmtree(workspace.model("live"))
-    report = fit(snapshot, matrix, settings.gnn, workspace.model("eval"), progress, resume=resume, refit=refit)
+    before = workspace.model("eval") if warm else None
+    report = fit(
+        snapshot, matrix, settings.gnn, workspace.model("eval"), progress, resume=resume, refit=refit, warm=before
+    )
     write_whole(report_file, json.dumps(report, indent=1, default=str))
     workspace.remember(model=inputs)
     return report | {"reused": False}

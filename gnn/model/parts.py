@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gnn.model.align import make_split
 from gnn.model.bundle import resolved
 from gnn.model.catalogue import CATALOGUE, make
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import Fitted, Given, Judge, Recommender, Work
+from gnn.protocol.recommender import Fitted, Given, Judge, Recommender, Start, Work
 from gnn.protocol.splits import Split
 from gnn.protocol.tasks import NEW, Task, make_tasks, recommendable
 from ingest.progress import Progress
@@ -36,6 +36,7 @@ class Workshop:
         tasks: what validation asks.
         progress: where work reports.
         scratch: folder for checkpoints, None: none are kept.
+        starts: earlier fits to go on from, by name.
     """
 
     given: Given
@@ -43,6 +44,7 @@ class Workshop:
     tasks: Sequence[Task]
     progress: Progress
     scratch: Path | None = None
+    starts: Mapping[str, Start] = field(default_factory=dict)
 
     def quality(self, part: Recommender, task: Task) -> float:
         """Validation NDCG at the largest cut-off."""
@@ -59,7 +61,7 @@ class Workshop:
         step = max(1, len(task.users) // ROUGH)
         some = task.asking(np.arange(0, len(task.users), step))
         checkpoint = None if self.scratch is None else self.scratch / f"{name}.pt"
-        return Work(self.progress, self._judge(task), self._judge(some), checkpoint)
+        return Work(self.progress, self._judge(task), self._judge(some), checkpoint, self.starts.get(name))
 
     def halves(self) -> tuple[Workshop, tuple[Task, ...]]:
         """The workshop that asks one seeded half of the users, and the same questions to the other half.

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
-from gnn.model.bundle import Bundle
+from gnn.model.bundle import Bundle, read_head
 from gnn.model.catalogue import AUTO, make
 from gnn.model.choice import choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts, open_workshop
+from gnn.model.warm import starts
 from gnn.network.device import cpu_threads
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import Fitted, Given, Work
+from gnn.protocol.recommender import Fitted, Given, Start, Work
 from gnn.protocol.relations import latest_relations
 from gnn.protocol.splits import Split, describe
 from gnn.protocol.tasks import Task
@@ -31,7 +32,7 @@ from ingest.progress import Progress
 from kg.snapshot import Snapshot
 
 
-def train(
+def train(  # noqa: PLR0913 - as many as the command has options
     snapshot: Snapshot,
     product_vectors: NDArray[np.float32] | None,
     config: GnnConfig,
@@ -41,6 +42,7 @@ def train(
     model: str | None = None,
     resume: bool = False,
     refit: bool = False,
+    warm: Path | None = None,
 ) -> dict[str, Any]:
     """Train on `snapshot` and write the bundle to `folder`.
 
@@ -58,6 +60,8 @@ def train(
         resume: go on from the checkpoint that an interrupted run of the same settings and graph left.
         refit: train again on train and valid for the epochs found; the bundle goes to the folder `live` beside
             `folder`.
+        warm: the bundle of an earlier training that the network goes on from, with the users whose events have
+            changed since and as many others.
 
     Returns:
         What was measured; JSON-able.
@@ -70,7 +74,8 @@ def train(
     _check(model, config)
     with cpu_threads(config.train.threads) as threads:
         shop, split = open_workshop(Given(snapshot, product_vectors), config, progress)
-        shop = replace(shop, scratch=_scratch(folder, shop, model, resume))
+        begun = starts(warm, snapshot, shop.config, split) if warm is not None else {}
+        shop = replace(shop, scratch=_scratch(folder, shop, model, resume, warm), starts=begun)
         shop, unseen = shop.halves() if model == AUTO else (shop, tuple(shop.tasks))
         names = tuple(dict.fromkeys((*config.eval.baselines, *served_names(model, config))))
         parts = fit_parts(shop, names, split.history("valid"), needed_names(model))
@@ -97,7 +102,7 @@ def train(
         shutil.rmtree(_checkpoints(folder), ignore_errors=True)
         if refit:
             again = {**record, "refit": True, "reach": _reach(shop, split, "test")}
-            live = _bundle(shop, model, known, _again(shop, kept, known), fusion, again)
+            live = _bundle(shop, model, known, _again(shop, kept, known, split), fusion, again)
             live.save(folder.with_name("live"))
     return {**record, "refit": refit, "seconds": round(time.monotonic() - began, 1)}
 
@@ -140,15 +145,21 @@ def _weighed(fusion: dict[str, dict[str, float]], name: str) -> bool:
     return any(weights.get(name) for weights in fusion.values())
 
 
-def _again(shop: Workshop, parts: dict[str, Fitted], history: Interactions) -> dict[str, Fitted]:
-    """The parts with everything that is trained trained again on `history`, for the epochs that validation settled."""
+def _again(shop: Workshop, parts: dict[str, Fitted], history: Interactions, split: Split) -> dict[str, Fitted]:
+    """The parts with everything that is trained trained again on `history`, for the epochs that validation settled.
+
+    After a warm start, whose epochs were few, it goes on instead with the users who have events in valid.
+    """
+    ids = {label: table.ids for label, table in shop.given.snapshot.nodes.items()}
+    later = np.bincount(split.valid.users, minlength=history.n_users) > 0
     out: dict[str, Fitted] = {}
     for name, part in parts.items():
         out[name] = part
         if part.trained:
             out[name] = make(name, shop.config, shop.given)
             out[name].facts = part.facts
-            out[name].fit(history, Work(shop.progress))
+            start = Start(part, ids, later) if name in shop.starts else None
+            out[name].fit(history, Work(shop.progress, start=start))
     return out
 
 
@@ -169,9 +180,10 @@ def _checkpoints(folder: Path) -> Path:
     return folder.parent / f".{folder.name}-checkpoint"
 
 
-def _scratch(folder: Path, shop: Workshop, model: str, resume: bool) -> Path:
+def _scratch(folder: Path, shop: Workshop, model: str, resume: bool, warm: Path | None) -> Path:
     """Folder for checkpoints of this very run: settings, graph and model are in its name."""
     facts = [to_dict(shop.config), shop.given.snapshot.fingerprint, shop.given.vectors is not None, model]
+    facts += [] if warm is None else [read_head(warm)["fingerprint"]]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     root = _checkpoints(folder)
     place = root / digest

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import TrainConfig
@@ -44,6 +46,10 @@ class NetworkTrainer(TrainingLoop[Views]):
         self.batches = Batches(history, config, self.rng)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         self.ones = torch.ones(graph.n_pairs, device=self.device)
+
+    def learn_from(self, users: NDArray[np.bool_]) -> None:
+        """Ask only these users, shape (n_users,)."""
+        self.batches.users = self.batches.users[users[self.batches.users]]
 
     @property
     def steps(self) -> int:

@@ -24,7 +24,7 @@ from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequence_scores import SequenceScores
 from gnn.network.transfer import transferred
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
+from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Start, Work
 from kg.snapshot import IdMap
 
 WEIGHT = "weight."
@@ -71,14 +71,18 @@ class NetworkRecommender(Fitted):
         """Train: to the best validated epoch with a judge, else for the epochs that an earlier fit settled on.
 
         Raises:
-            GnnError: there is no graph.
+            GnnError: there is no graph, or the fit to go on from reads users or text otherwise.
         """
         epochs = self.facts.get("epochs")
         user = how_to_read(history, self.config)
         graph = self._graph(history, user)
         others = read_beside(history, user)
         network = make_network(graph, history, self.text, self.config, user, len(others))
+        if work.start is not None:
+            self._go_on_from(work.start, network, graph, user, others)
         trainer = self._trainer(network, graph, history)
+        if work.start is not None:
+            trainer.learn_from(some_users(work.start.changed, history, self.config.train.seed))
         judge = work.judge
         if judge is None:
             trainer.run(int(epochs or trainer.limits.epochs), work.progress)
@@ -92,11 +96,33 @@ class NetworkRecommender(Fitted):
             "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
             "relations": list(graph.names),
             "labels": list(graph.offsets),
-            "text_width": self.text.distinct.shape[1] if self.text is not None else 0,
+            "text_width": self._text_width,
         }
+        if work.start is not None:
+            self.facts |= {"changed_users": int(work.start.changed.sum())}
         network.cpu()
         self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._adopt(network, graph, history)
+
+    @property
+    def _text_width(self) -> int:
+        return self.text.distinct.shape[1] if self.text is not None else 0
+
+    def _go_on_from(
+        self, start: Start, network: Network, graph: JointGraph, user: Reading, others: tuple[str, ...]
+    ) -> None:
+        """Give the network the weights of an earlier fit; what that did not know starts at zero."""
+        source = start.part
+        if not isinstance(source, NetworkRecommender):
+            raise TypeError(type(source))
+        before, now = (source.facts["user"], source.facts["text_width"]), (user, self._text_width)
+        if before != now:
+            what = (
+                f"the model before reads users as a {before[0]} and text of width {before[1]}, now {now[0]}, {now[1]}"
+            )
+            raise GnnError(what, "train --warm", "train without --warm")
+        moved = transferred(source.weights, source.facts, start.ids, self._given().snapshot, graph, others)
+        network.load_state_dict(moved)
 
     def _trainer(self, network: Network, graph: JointGraph, history: Interactions) -> NetworkTrainer | SequenceTrainer:
         if isinstance(network, SequenceNetwork):
@@ -197,6 +223,15 @@ class NetworkRecommender(Fitted):
         self.inner.restore(history, state, facts)
         found = {k.removeprefix(WEIGHT): v for k, v in state.items() if k.startswith(WEIGHT)}
         self.weights = {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
+
+
+def some_users(changed: NDArray[np.bool_], history: Interactions, seed: int) -> NDArray[np.bool_]:
+    """Who changed, and a draw of as many others with a history, so that what was learned of those is not forgotten."""
+    others = np.flatnonzero(~changed & (np.diff(history.indptr) > 0))
+    many = min(len(others), int(changed.sum()))
+    chosen = changed.copy()
+    chosen[np.random.default_rng(seed).choice(others, many, replace=False)] = True
+    return chosen
 
 
 def make_network(

@@ -42,6 +42,11 @@ class SequenceLoop(TrainingLoop[View]):
         self.begin, self.lengths = self.sequences.windows(length)
         self.batch = batch
 
+    def learn_from(self, users: NDArray[np.bool_]) -> None:
+        """Take stretches of these users alone, shape (n_users,)."""
+        asked = users[np.searchsorted(self.sequences.indptr, self.begin, side="right") - 1]
+        self.begin, self.lengths = self.begin[asked], self.lengths[asked]
+
     @property
     def steps(self) -> int:
         """Batches of an epoch."""

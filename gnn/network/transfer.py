@@ -45,10 +45,12 @@ def transferred(
     for name in weights:
         if name.endswith(".scale"):
             moved[name] = _taken(weights[name], place)
-    if "repeat" in weights:  # the set network; the sequence network reads the behaviours that it was trained with
-        behind = _places(others, facts["behaviours"])
-        moved["repeat"] = _taken(weights["repeat"], behind)
-        moved["popularity"] = _taken(weights["popularity"], np.concatenate([[0], np.where(behind < 0, -1, behind + 1)]))
+    place = _places(others, facts["behaviours"])
+    behind = np.concatenate([[0], np.where(place < 0, -1, place + 1)])  # after the target events
+    if "repeat" in weights:
+        moved["repeat"], moved["popularity"] = _taken(weights["repeat"], place), _taken(weights["popularity"], behind)
+    else:
+        moved["tower.kinds"] = _taken(weights["tower.kinds"], behind if others else behind[:0])
     return moved
 
 

@@ -42,6 +42,21 @@ Judge = Callable[[Recommender], float]
 
 
 @dataclass(frozen=True)
+class Start:
+    """An earlier fit to go on from.
+
+    Attributes:
+        part: what was fitted, on an earlier state of the graph.
+        ids: id map per label of that state.
+        changed: users of whom it has not seen all, shape (n_users,).
+    """
+
+    part: Fitted
+    ids: Mapping[str, IdMap]
+    changed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Work:
     """What a fit may use beside the history.
 
@@ -50,12 +65,14 @@ class Work:
         judge: quality on validation; None: nothing is to be chosen, what an earlier fit settled on holds.
         rough: the same over a part of the users, for choices that are made often; None where `judge` is.
         checkpoint: file to which a long fit saves its state, and from which it goes on if it is there.
+        start: an earlier fit that a fit by gradient may go on from; None: it begins anew.
     """
 
     progress: Progress = field(default_factory=SilentProgress)
     judge: Judge | None = None
     rough: Judge | None = None
     checkpoint: Path | None = None
+    start: Start | None = None
 
 
 QUIET = Work()

@@ -37,6 +37,10 @@ def command(
     refit: Annotated[
         bool, typer.Option("--refit", help="Train again on train + valid into model/live, for use.")
     ] = False,
+    warm: Annotated[
+        bool,
+        typer.Option("--warm", help="Go on from the model there is, with the users who changed and as many others."),
+    ] = False,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     store: StoreOption = None,
@@ -54,7 +58,7 @@ def command(
     with place.writing():
         progress = console.progress()
         snapshot = current_snapshot(place, store, progress)
-        report = fit(place, snapshot, load_settings(place, chosen), progress, resume=resume, refit=refit)
+        report = fit(place, snapshot, load_settings(place, chosen), progress, resume=resume, refit=refit, warm=warm)
     if json_output:
         console.emit_json(report)
         return
@@ -70,6 +74,8 @@ def summary(report: dict[str, Any]) -> str:
     if network:
         where = f"{network['device']} ({network['precision']})"
         lines.append(f"network: best after {network['epochs']} of {network['epochs_run']} epochs on {where}")
+        if "changed_users" in network:
+            lines.append(f"network: went on from the model before; {network['changed_users']:,} users had changed")
     for task, said in report["validation"].items():
         reached = ", ".join(f"{name} {value:.4f}" for name, value in said["ndcg"].items())
         lines.append(f"{task}, validation NDCG: {reached}")
