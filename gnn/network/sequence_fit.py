@@ -33,6 +33,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
     """
 
     title = "graph network"
+    shared = True
     network: SequenceNetwork
 
     def __init__(

@@ -67,16 +67,25 @@ class SequenceLoop(TrainingLoop[View]):
         order = self.rng.permutation(len(self.begin))
         total = torch.zeros((), device=self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(self.rng.integers(2**62)))  # of dropout
+            torch.manual_seed(int(self.rng.integers(2**62)) + self.team.rank)  # of dropout
             for start in range(0, len(order), self.batch):
                 at = order[start : start + self.batch]
                 at = at[np.argsort(self.lengths[at], kind="stable")]
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.loss(rows, self.begin[at], self.lengths[at])
+                loss = self._share_of_loss(rows, at)
                 torch.autograd.backward(loss)
+                self.team.add_up(self.network)
                 self.optimizer.step()
                 total += loss.detach()
-        return total.item() / max(1, self.steps)
+        return self.team.total(total.item()) / max(1, self.steps)
+
+    def _share_of_loss(self, rows: NDArray[np.int64], at: NDArray[np.int64]) -> Tensor:
+        """What this process's stretches among `at` add to the mean over the events of them all."""
+        mine = at[self.team.share(len(at))]
+        weight = self.lengths[mine].sum() / self.lengths[at].sum()
+        # without any, one that weighs nothing: every process draws as often as the others
+        asked = mine if len(mine) else at[:1]
+        return self.loss(rows, self.begin[asked], self.lengths[asked]) * float(weight)
 
     def on_device(self, array: NDArray[Any]) -> Tensor:
         """The array where the loop computes."""
