@@ -74,11 +74,15 @@ class NetworkTrainer(TrainingLoop[Views]):
         moved = batch.to(self.device)
         mine = moved.part(self.team)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = softmax_loss(self.forward(moved), mine, self.precision) * (len(mine.users) / len(batch.users))
+        loss = self.loss(moved, mine) * (len(mine.users) / len(batch.users))
         torch.autograd.backward(loss)
         self.team.add_up(self.network)
         self.optimizer.step()
         return loss.detach()
+
+    def loss(self, batch: Batch, mine: Batch) -> Tensor:
+        """Mean loss of the users of `mine`, a part of `batch`, none of whose held-out pairs carries a message."""
+        return softmax_loss(self.forward(batch), mine, self.precision)
 
     def run_epoch(self) -> float:
         """One pass over the users; mean loss."""

@@ -17,6 +17,7 @@ from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.joint import JointGraph
 from gnn.network.message_graph import PRODUCT, USER, build_message_graph
 from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read
+from gnn.network.sampled import SampledSequenceTrainer, SampledTrainer
 from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
@@ -92,9 +93,12 @@ class NetworkRecommender(Fitted):
         self._adopt(network, graph, history)
 
     def _trainer(self, network: Network, graph: JointGraph, history: Interactions) -> NetworkTrainer | SequenceTrainer:
+        drawn = self.config.train.neighbours > 0
         if isinstance(network, SequenceNetwork):
-            return SequenceTrainer(network, graph, history, self.text, self.config)
-        return NetworkTrainer(network, graph, history, self.text, self.config.train)
+            reads = SampledSequenceTrainer if drawn else SequenceTrainer
+            return reads(network, graph, history, self.text, self.config)
+        sums = SampledTrainer if drawn else NetworkTrainer
+        return sums(network, graph, history, self.text, self.config.train)
 
     def _scores(self, views: Views | SequenceViews, history: Interactions) -> Scores:
         """The scores of a network's views.

@@ -22,6 +22,7 @@ from gnn.network.loop import TrainingLoop
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
 from gnn.network.recommender import make_network
+from gnn.network.sampled import SampledTrainer
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.team import Team, handed_out, joined
 from gnn.protocol.events import read_events
@@ -60,18 +61,21 @@ with joined() as team:
 
 
 def trainers(shop: Snapshot, text: NDArray[np.float32]) -> list[TrainingLoop[object]]:
-    """One of each reading; batches that two do not divide, and products drawn for the softmax of the second set."""
+    """Both readings, batches that two do not divide, products drawn for the softmax, neighbours drawn."""
     settings = {"device": "cpu", "threads": 1, "batch": 7, "epochs": 4}
     sequence = SequenceConfig(dropout=0.0, batch=9, full_softmax=10)
     history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
     nobody = history.where(np.zeros(len(history), np.bool_))
     features = TextFeatures.of(text)
     out: list[TrainingLoop[object]] = []
-    for more in ({}, {"full_softmax": 20, "negatives": 25}):
+    drawn = {"full_softmax": 20, "negatives": 25}
+    sampled = {**drawn, "neighbours": 3, "dropout": 0.0, "user_dropout": 0.0}
+    for more in ({}, drawn, sampled):
         config = replace(GnnConfig(), train=replace(TrainConfig(), **settings, **more))
         graph = JointGraph.of(build_message_graph(shop, history, GraphConfig()))
         network = make_network(graph, history, features, config)
-        out.append(NetworkTrainer(network, graph, history, features, config.train))
+        kind = SampledTrainer if config.train.neighbours else NetworkTrainer
+        out.append(kind(network, graph, history, features, config.train))
     config = replace(
         GnnConfig(), train=replace(TrainConfig(), **settings, negatives=30), model=ModelConfig(sequence=sequence)
     )
