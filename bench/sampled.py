@@ -39,6 +39,7 @@ from gnn.network.joint import JointGraph
 from gnn.network.message_graph import build_message_graph, tensor_of
 from gnn.network.recommender import make_network
 from gnn.network.sampled import SampledTrainer
+from gnn.network.size import step_bytes
 from gnn.protocol.events import Events
 from gnn.protocol.interactions import Interactions
 from kg.snapshot import EdgeTable, IdMap, NodeTable, Snapshot
@@ -128,13 +129,16 @@ def measured(file: Path, neighbours: int, steps: int) -> dict[str, Any]:
     snapshot, history, text = shop(file)
     graph = JointGraph.of(build_message_graph(snapshot, history, GraphConfig()))
     facts: dict[str, Any] = {"pairs": len(history), "nodes": graph.n_nodes, "edges": len(graph.sources)}
+    facts["estimated_step_gib"] = step_bytes(graph, GnnConfig().model.dim, GnnConfig().model.layers) / GIB
     facts |= {"build_seconds": time.perf_counter() - began, "build_gib": peak()}
-    train = TrainConfig(device="cpu", neighbours=neighbours)
+    train = TrainConfig(device="cpu")
     network = make_network(graph, history, text, replace(GnnConfig(), train=train))
     if not isinstance(network, GraphNetwork):
         raise TypeError(type(network))
-    kind = SampledTrainer if neighbours else NetworkTrainer
-    trainer = kind(network, graph, history, text, train)
+    if neighbours:
+        trainer: NetworkTrainer = SampledTrainer(network, graph, history, text, train, neighbours)
+    else:
+        trainer = NetworkTrainer(network, graph, history, text, train)
     network.train()
     seconds, losses = [], []
     for n, batch in enumerate(trainer.batches):

@@ -72,6 +72,7 @@ class TrainingLoop(Generic[View]):
     Attributes:
         title: what is trained, for progress.
         shared: whether a step takes this process's share of a batch, so that several can train together.
+        fan_out: neighbours that a step draws per node and relation, 0: messages go over the whole graph.
         optimizer: set by the subclass.
         team: the processes that take part, set when training begins.
 
@@ -84,6 +85,7 @@ class TrainingLoop(Generic[View]):
 
     title = "network"
     shared = False
+    fan_out = 0
     optimizer: torch.optim.Optimizer
 
     def __init__(self, network: nn.Module, limits: Limits, seed: int, device: torch.device) -> None:

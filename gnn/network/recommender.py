@@ -22,6 +22,7 @@ from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequence_scores import SequenceScores
+from gnn.network.size import fan_out
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
 from kg.snapshot import IdMap
@@ -82,6 +83,7 @@ class NetworkRecommender(Fitted):
         self.facts = {
             **state.facts(),
             "user": user,
+            "neighbours": trainer.fan_out,
             "device": str(trainer.device),
             "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
             "relations": list(graph.graph.names),
@@ -93,12 +95,14 @@ class NetworkRecommender(Fitted):
         self._adopt(network, graph, history)
 
     def _trainer(self, network: Network, graph: JointGraph, history: Interactions) -> NetworkTrainer | SequenceTrainer:
-        drawn = self.config.train.neighbours > 0
+        c, drawn = self.config, fan_out(self.config.train, graph, self.config.model.dim, len(network.convs))
         if isinstance(network, SequenceNetwork):
-            reads = SampledSequenceTrainer if drawn else SequenceTrainer
-            return reads(network, graph, history, self.text, self.config)
-        sums = SampledTrainer if drawn else NetworkTrainer
-        return sums(network, graph, history, self.text, self.config.train)
+            if drawn:
+                return SampledSequenceTrainer(network, graph, history, self.text, c, drawn)
+            return SequenceTrainer(network, graph, history, self.text, c)
+        if drawn:
+            return SampledTrainer(network, graph, history, self.text, c.train, drawn)
+        return NetworkTrainer(network, graph, history, self.text, c.train)
 
     def _scores(self, views: Views | SequenceViews, history: Interactions) -> Scores:
         """The scores of a network's views.

@@ -124,7 +124,8 @@ class SampledTrainer(NetworkTrainer):
         graph: message graph of `history` alone.
         history: the pairs to learn from.
         text: text features or None.
-        config: how to train; `config.neighbours` is the fan-out.
+        config: how to train.
+        fan_out: most neighbours per node and relation.
     """
 
     def __init__(
@@ -134,9 +135,10 @@ class SampledTrainer(NetworkTrainer):
         history: Interactions,
         text: TextFeatures | None,
         config: TrainConfig,
+        fan_out: int,
     ) -> None:
         super().__init__(network, graph, history, text, config)
-        self.sampled = SampledGraph.of(graph, config.neighbours)
+        self.fan_out, self.sampled = fan_out, SampledGraph.of(graph, fan_out)
         self.buyers = history.buyers.astype(np.float32)
 
     def loss(self, batch: Batch, mine: Batch) -> Tensor:
@@ -190,7 +192,8 @@ class SampledSequenceTrainer(SequenceTrainer):
         graph: message graph without the edges of users.
         history: the pairs to learn from.
         text: text features or None.
-        config: how to train; `config.train.neighbours` is the fan-out.
+        config: how to train.
+        fan_out: most neighbours per node and relation.
     """
 
     def __init__(
@@ -200,9 +203,10 @@ class SampledSequenceTrainer(SequenceTrainer):
         history: Interactions,
         text: TextFeatures | None,
         config: GnnConfig,
+        fan_out: int,
     ) -> None:
         super().__init__(network, graph, history, text, config)
-        self.sampled = SampledGraph.of(graph, config.train.neighbours)
+        self.fan_out, self.sampled = fan_out, SampledGraph.of(graph, fan_out)
 
     def vectors(self, read: Ints, asked: Ints) -> tuple[Tensor, Ints, Ints]:
         """Vectors of the products that are read or asked for alone, and where each of them stands there."""

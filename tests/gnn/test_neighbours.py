@@ -19,13 +19,16 @@ from gnn.network.joint import JointGraph, JointProduct
 from gnn.network.message_graph import build_message_graph
 from gnn.network.neighbour_loader import NeighbourLinkLoader, NeighbourNodeLoader, NeighbourSampler, as_data
 from gnn.network.neighbours import Neighbours
-from gnn.network.recommender import make_network
+from gnn.network.recommender import NetworkRecommender, make_network
 from gnn.network.sampled import SampledGraph, SampledSequenceTrainer, SampledTrainer, base_of
 from gnn.network.sequence_fit import SequenceTrainer
+from gnn.network.size import fan_out, step_bytes
 from gnn.network.team import Team
 from gnn.protocol.events import UNKNOWN, read_events
 from gnn.protocol.interactions import Interactions
+from gnn.protocol.recommender import Given
 from gnn.protocol.splits import split_events
+from ingest.config_dict import from_dict
 from kg.snapshot import Snapshot
 
 EVERY = 10_000
@@ -215,12 +218,13 @@ def test_with_every_neighbour_a_step_is_that_of_the_whole_graph(
     shop: Snapshot, text: NDArray[np.float32], graph: JointGraph, history: Interactions, most: int, device: torch.device
 ) -> None:
     config = TrainConfig(device=device.type, edge_dropout=0, dropout=0, user_dropout=0, full_softmax=most,
-                         negatives=30, neighbours=EVERY)  # fmt: skip
+                         negatives=30)  # fmt: skip
     features = TextFeatures.of(text)
     losses, gradients = [], []
-    for kind in (NetworkTrainer, SampledTrainer):
+    for most_drawn in (0, EVERY):
         network = make_network(graph, history, features, GnnConfig())
-        trainer = kind(network, graph, history, features, config)
+        given = (network, graph, history, features, config)
+        trainer = SampledTrainer(*given, most_drawn) if most_drawn else NetworkTrainer(*given)
         batch = trainer.batches.plan(np.arange(0, 40, 2)).to(device)
         for team in (Team(), Team(1, 3)):
             loss = trainer.loss(batch, batch.part(team))
@@ -241,12 +245,13 @@ def test_with_every_neighbour_sequences_are_learned_alike(
     nobody = history.where(np.zeros(len(history), np.bool_))
     graph = JointGraph.of(build_message_graph(shop, nobody, GraphConfig()))
     sequence = SequenceConfig(dropout=0.0, batch=20, full_softmax=10)
-    train = TrainConfig(device=device.type, negatives=20, neighbours=EVERY)
+    train = TrainConfig(device=device.type, negatives=20)
     config = replace(GnnConfig(), train=train, model=ModelConfig(sequence=sequence))
     features, found = TextFeatures.of(text), []
-    for kind in (SequenceTrainer, SampledSequenceTrainer):
+    for most_drawn in (0, EVERY):
         network = make_network(graph, history, features, config, "sequence")
-        trainer = kind(network, graph, history, features, config)
+        given = (network, graph, history, features, config)
+        trainer = SampledSequenceTrainer(*given, most_drawn) if most_drawn else SequenceTrainer(*given)
         trainer.rng = np.random.default_rng(3)
         loss = trainer.loss(trainer.sequences.rows, trainer.begin[:20], trainer.lengths[:20])
         loss.backward()
@@ -258,8 +263,8 @@ def test_with_every_neighbour_sequences_are_learned_alike(
 
 def test_sampled_training_learns_and_repeats(shop: Snapshot, graph: JointGraph, history: Interactions) -> None:
     def run(seed: int) -> list[float]:
-        config = replace(GnnConfig(), train=TrainConfig(device="cpu", neighbours=2, batch=16, seed=seed))
-        trainer = SampledTrainer(make_network(graph, history, None, config), graph, history, None, config.train)
+        config = replace(GnnConfig(), train=TrainConfig(device="cpu", batch=16, seed=seed))
+        trainer = SampledTrainer(make_network(graph, history, None, config), graph, history, None, config.train, 2)
         return [trainer.run_epoch() for _ in range(8)]
 
     losses = run(0)
@@ -282,6 +287,28 @@ def test_a_graph_without_knowledge_can_be_sampled(interactions: Callable[..., In
     history = interactions({u: [u, u + 1, u + 2] for u in range(60)}, 60, 80)
     config = GraphConfig(use_brands=False, use_categories=False, use_related=False)
     graph = JointGraph.of(build_message_graph(shop, history, config))
-    train = TrainConfig(device="cpu", neighbours=1)
+    train = TrainConfig(device="cpu")
     network = make_network(graph, history, None, replace(GnnConfig(), train=train))
-    assert np.isfinite(SampledTrainer(network, graph, history, None, train).run_epoch())
+    assert np.isfinite(SampledTrainer(network, graph, history, None, train, 1).run_epoch())
+
+
+def test_auto_draws_where_the_whole_graph_is_too_large(graph: JointGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, nodes = len(graph.target), graph.n_nodes
+    assert step_bytes(graph, 8, 2) == 4 * 8 * (4 * rows + 10 * nodes)
+    for memory, want in ((2 * step_bytes(graph, 8, 2), 0), (2 * step_bytes(graph, 8, 2) - 2, 10)):
+        monkeypatch.setattr("gnn.network.size.machine_memory", lambda memory=memory: memory)
+        assert fan_out(TrainConfig(), graph, 8, 2) == want
+        assert fan_out(TrainConfig(neighbours=0), graph, 8, 2) == 0
+        assert fan_out(TrainConfig(neighbours=3), graph, 8, 2) == 3
+
+
+@pytest.mark.parametrize("user", ["set", "sequence"])
+def test_the_setting_decides_and_the_model_says_so(shop: Snapshot, history: Interactions, user: str) -> None:
+    values = {"model": {"user": user}, "train": {"neighbours": 4, "epochs": 1, "threads": 1}}
+    network = NetworkRecommender(from_dict(GnnConfig, values, "test"), Given(shop))
+    network.fit(history)
+    assert network.facts["neighbours"] == 4
+    assert np.isfinite(network.scores(np.arange(60))).all()
+    plain = NetworkRecommender(from_dict(GnnConfig, {"train": {"epochs": 1, "threads": 1}}, "test"), Given(shop))
+    plain.fit(history)
+    assert plain.facts["neighbours"] == 0

@@ -69,13 +69,15 @@ def trainers(shop: Snapshot, text: NDArray[np.float32]) -> list[TrainingLoop[obj
     features = TextFeatures.of(text)
     out: list[TrainingLoop[object]] = []
     drawn = {"full_softmax": 20, "negatives": 25}
-    sampled = {**drawn, "neighbours": 3, "dropout": 0.0, "user_dropout": 0.0}
-    for more in ({}, drawn, sampled):
+    plain = {**drawn, "dropout": 0.0, "user_dropout": 0.0}
+    for more, fan_out in (({}, 0), (drawn, 0), (plain, 3)):
         config = replace(GnnConfig(), train=replace(TrainConfig(), **settings, **more))
         graph = JointGraph.of(build_message_graph(shop, history, GraphConfig()))
         network = make_network(graph, history, features, config)
-        kind = SampledTrainer if config.train.neighbours else NetworkTrainer
-        out.append(kind(network, graph, history, features, config.train))
+        if fan_out:
+            out.append(SampledTrainer(network, graph, history, features, config.train, fan_out))
+        else:
+            out.append(NetworkTrainer(network, graph, history, features, config.train))
     config = replace(
         GnnConfig(), train=replace(TrainConfig(), **settings, negatives=30), model=ModelConfig(sequence=sequence)
     )
