@@ -140,6 +140,9 @@ class SampledTrainer(NetworkTrainer):
         super().__init__(network, graph, history, text, config)
         self.fan_out, self.sampled = fan_out, SampledGraph.of(graph, fan_out)
         self.buyers = history.buyers.astype(np.float32)
+        for group in self.optimizer.param_groups:
+            # it passes over the vectors of all nodes, which is most of what does not follow the batch
+            group["fused"] = True
 
     def loss(self, batch: Batch, mine: Batch) -> Tensor:
         """Mean loss of the users of `mine`, a part of `batch`, from a sample around them and their columns."""
