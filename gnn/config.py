@@ -140,6 +140,9 @@ class TrainConfig:
         edge_dropout: share of user-item edges left out of a step's messages.
         full_softmax: most products for which the softmax runs over all of them.
         negatives: products drawn for all users of a step where it does not.
+        neighbours: most neighbours per relation that a node draws in a step, so that memory follows the batch and not
+            the graph; 0: a step sends messages over the whole graph; `auto`: 10 where that would take more than half
+            of the machine's memory, else 0.
         threads: CPU threads; 0: a short measurement chooses between one and torch's own number.
         seed: seed of weights, batches, hold-outs and dropout.
         device: `auto` takes CUDA where there is one.
@@ -160,6 +163,7 @@ class TrainConfig:
     edge_dropout: float = 0.2
     full_softmax: int = 8192
     negatives: int = 4096
+    neighbours: int | Literal["auto"] = "auto"
     threads: int = 0
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -28,6 +28,7 @@ class NetworkTrainer(TrainingLoop[Views]):
     """
 
     title = "graph network"
+    shared = True
     network: GraphNetwork
 
     def __init__(
@@ -75,13 +76,19 @@ class NetworkTrainer(TrainingLoop[Views]):
         return views
 
     def step(self, batch: Batch) -> Tensor:
-        """One optimiser step; the loss stays on the device."""
+        """One optimiser step; this process's part of the loss, which stays on the device."""
         moved = batch.to(self.device)
+        mine = moved.part(self.team)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = softmax_loss(self.forward(moved), moved, self.precision)
+        loss = self.loss(moved, mine) * (len(mine.users) / len(batch.users))
         torch.autograd.backward(loss)
+        self.team.add_up(self.network)
         self.optimizer.step()
         return loss.detach()
+
+    def loss(self, batch: Batch, mine: Batch) -> Tensor:
+        """Mean loss of the users of `mine`, a part of `batch`, none of whose held-out pairs carries a message."""
+        return softmax_loss(self.forward(batch), mine, self.precision)
 
     def run_epoch(self) -> float:
         """One pass over the users; mean loss."""
@@ -92,7 +99,7 @@ class NetworkTrainer(TrainingLoop[Views]):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.lr * warm
             total += self.step(batch)
-        return total.item() / max(1, steps)
+        return self.team.total(total.item()) / max(1, steps)
 
     def views(self) -> Views:
         """Vectors over the whole graph, without chance or gradient."""

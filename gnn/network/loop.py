@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gnn.errors import GnnError
+from gnn.network.team import ALONE, Team, handed_out
 from ingest.progress import Progress
 
 View = TypeVar("View")
@@ -68,7 +71,10 @@ class TrainingLoop(Generic[View]):
 
     Attributes:
         title: what is trained, for progress.
+        shared: whether a step takes this process's share of a batch, so that several can train together.
+        fan_out: neighbours that a step draws per node and relation, 0: messages go over the whole graph.
         optimizer: set by the subclass.
+        team: the processes that take part, set when training begins.
 
     Args:
         network: what is trained, changed in place.
@@ -78,6 +84,8 @@ class TrainingLoop(Generic[View]):
     """
 
     title = "network"
+    shared = False
+    fan_out = 0
     optimizer: torch.optim.Optimizer
 
     def __init__(self, network: nn.Module, limits: Limits, seed: int, device: torch.device) -> None:
@@ -85,6 +93,7 @@ class TrainingLoop(Generic[View]):
         self.rng = np.random.default_rng(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.state = FitState()
+        self.team: Team = ALONE
 
     @property
     def steps(self) -> int:
@@ -110,11 +119,12 @@ class TrainingLoop(Generic[View]):
         began = time.monotonic()
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
+        self.team = handed_out(self) if self.shared else ALONE
         with progress.station(f"train the {self.title}", self.limits.epochs, "epochs") as station:
             station.advance(self.state.epoch)
-            while self._goes_on(began):
+            while self.team.told(self._goes_on(began)):
                 loss = self.run_epoch()
-                quality = validate(self.views())
+                quality = self._judged(validate)
                 self._record(loss, quality)
                 station.advance()
                 station.note(f"loss {loss:.4f}, validation NDCG {quality:.4f}, best {self.state.best:.4f}")
@@ -126,13 +136,30 @@ class TrainingLoop(Generic[View]):
 
     def run(self, epochs: int, progress: Progress) -> None:
         """Train for `epochs` epochs; nothing is validated."""
+        self.team = handed_out(self) if self.shared else ALONE
+        end = self.state.epoch + epochs
         with progress.station(f"train the {self.title} again", epochs, "epochs") as station:
-            for _ in range(epochs):
+            while self.team.told(self.state.epoch < end):
                 loss = self.run_epoch()
                 self.state.epoch += 1
                 self.state.losses.append(loss)
                 station.advance()
                 station.note(f"loss {loss:.4f}")
+
+    def follow(self, team: Team) -> None:
+        """Take part in the leader's `fit` or `run` until that is over."""
+        self.team = team
+        while team.told(None):
+            self.run_epoch()
+            self.state.epoch += 1
+
+    def _judged(self, validate: Callable[[View], float]) -> float:
+        try:
+            return validate(self.views())
+        except BaseException:
+            with suppress(GnnError):  # those who follow must not wait for another epoch
+                self.team.told(False)
+            raise
 
     def _goes_on(self, began: float) -> bool:
         s, c = self.state, self.limits

@@ -14,6 +14,7 @@ from torch import Tensor
 from gnn.config import TrainConfig
 from gnn.network.behaviours import Known
 from gnn.network.graph_network import Views
+from gnn.network.team import Team
 from gnn.protocol.interactions import Interactions
 
 
@@ -53,6 +54,38 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`."""
         return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+
+    def part(self, team: Team) -> Batch:
+        """What one process of `team` answers: a share of the users; `hidden` and `correction` are the whole's.
+
+        Columns that are other users' answers alone are left out: they are in no softmax but those users'.
+        """
+        if team.size == 1:
+            return self
+        share = team.share(len(self.users))
+        users = self.users[share]
+        place = torch.full_like(self.users, -1)
+        place[share] = torch.arange(len(users))
+        asked, known = place[self.rows] >= 0, place[self.known_rows] >= 0
+        needed = self.correction.isfinite()
+        needed[self.targets[asked]] = True
+        known &= needed[self.known]
+        again = (place[self.repeat_rows] >= 0) & needed[self.repeat_columns]
+        column = needed.cumsum(0) - 1
+        return Batch(
+            users,
+            self.hidden,
+            place[self.rows[asked]],
+            column[self.targets[asked]],
+            self.columns[needed],
+            self.correction[needed],
+            place[self.known_rows[known]],
+            column[self.known[known]],
+            place[self.repeat_rows[again]],
+            column[self.repeat_columns[again]],
+            self.repeat_kinds[again],
+            self.repeat_counts[again],
+        )
 
 
 class Batches:
@@ -173,4 +206,4 @@ def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:
     terms = terms.index_put((batch.rows, batch.targets), asked)
     per_pair = terms.logsumexp(1)[batch.rows] - asked
     share = torch.zeros(len(batch.users), device=device).index_add_(0, batch.rows, torch.ones_like(per_pair))
-    return (per_pair / share[batch.rows]).sum() / len(batch.users)
+    return (per_pair / share[batch.rows]).sum() / max(1, len(batch.users))

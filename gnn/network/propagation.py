@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from gnn.network.blocks import received_in_blocks
 from gnn.network.joint import JointGraph, JointProduct, Weighed
 
 with warnings.catch_warnings():
@@ -48,6 +49,8 @@ class RelationalConv(MessagePassing):  # type: ignore[misc]
         return arrived * norm
 
     def message_and_aggregate(self, edge_index: Tensor, x: Tensor, graph: JointGraph) -> Tensor:
-        """All messages of all relations at once: sparse products, no message is stored."""
+        """All messages of all relations at once, in blocks where no gradient is asked for; no message is stored."""
+        if not torch.is_grad_enabled():
+            return received_in_blocks(graph, edge_index.values(), self.scale, x)
         product: Tensor = JointProduct.apply(graph, edge_index.values(), self.scale, x)
         return product

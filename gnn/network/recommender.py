@@ -18,10 +18,12 @@ from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.joint import JointGraph
 from gnn.network.message_graph import build_message_graph
 from gnn.network.reading import SEQUENCE, SET, Reading, how_to_read, read_beside
+from gnn.network.sampled import SampledSequenceTrainer, SampledTrainer
 from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequence_scores import SequenceScores
+from gnn.network.size import fan_out
 from gnn.network.transfer import transferred
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Start, Work
@@ -92,6 +94,7 @@ class NetworkRecommender(Fitted):
             **trainer.state.facts(),
             "user": user,
             "behaviours": list(others),
+            "neighbours": trainer.fan_out,
             "device": str(trainer.device),
             "precision": str(choose_precision(self.config.train, trainer.device)).split(".")[-1],
             "relations": list(graph.names),
@@ -125,9 +128,14 @@ class NetworkRecommender(Fitted):
         network.load_state_dict(moved)
 
     def _trainer(self, network: Network, graph: JointGraph, history: Interactions) -> NetworkTrainer | SequenceTrainer:
+        c, drawn = self.config, fan_out(self.config.train, graph, self.config.model.dim, len(network.convs))
         if isinstance(network, SequenceNetwork):
-            return SequenceTrainer(network, graph, history, self.text, self.config)
-        return NetworkTrainer(network, graph, history, self.text, self.config.train)
+            if drawn:
+                return SampledSequenceTrainer(network, graph, history, self.text, c, drawn)
+            return SequenceTrainer(network, graph, history, self.text, c)
+        if drawn:
+            return SampledTrainer(network, graph, history, self.text, c.train, drawn)
+        return NetworkTrainer(network, graph, history, self.text, c.train)
 
     def _scores(self, views: Views | SequenceViews, history: Interactions, others: tuple[str, ...]) -> Scores:
         """The scores of a network's views.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,6 +36,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
     """
 
     title = "graph network"
+    shared = True
     network: SequenceNetwork
 
     def __init__(
@@ -65,15 +68,22 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
         columns, correction = softmax_columns(
             answers, self.warm, self.config.full_softmax, self.train.negatives, self.rng
         )
-        items = self.network.items(self.graph, self.edges, self.text, self._kept())
-        states = self.network.tower(Layout.of(given, self.device), items)[self.on_device(asking_at)]
-        at = self.on_device(columns)
+        items, read, place = self.vectors(given.rows, columns)
+        states = self.network.tower(Layout.of(replace(given, rows=read), self.device), items)[self.on_device(asking_at)]
+        at = self.on_device(place)
         # the offset is one more coordinate, so that it has a gradient too
-        asked = torch.cat([items[at], self.network.offset(self.buyers)[at].unsqueeze(1)], 1)
+        offset = self.network.offset(self.buyers)[self.on_device(columns)]
+        asked = torch.cat([items[at], offset.unsqueeze(1)], 1)
         asking = torch.cat([states, states.new_ones(len(states), 1)], 1)
         targets = self.on_device(np.searchsorted(columns, answers))
         weights = self.on_device(correction) if len(columns) < len(self.warm) else None
         return blocked_cross_entropy(asking, asked, targets, weights, self.precision)
+
+    def vectors(
+        self, read: NDArray[np.int64], asked: NDArray[np.int64]
+    ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.int64]]:
+        """Product vectors, and where the products that are read and asked for stand among them."""
+        return self.network.items(self.graph, self.edges, self.text, self._kept()), read, asked
 
     def _kept(self) -> Tensor | None:
         share = self.config.id_dropout

@@ -40,12 +40,13 @@ class SequenceLoop(TrainingLoop[View]):
         super().__init__(network, limits, seed, device)
         self.sequences = sequences
         self.begin, self.lengths = self.sequences.windows(length)
+        self.asked = self.sequences.asked(self.begin, self.lengths)
         self.batch = batch
 
     def learn_from(self, users: NDArray[np.bool_]) -> None:
         """Take stretches of these users alone, shape (n_users,)."""
-        asked = users[np.searchsorted(self.sequences.indptr, self.begin, side="right") - 1]
-        self.begin, self.lengths = self.begin[asked], self.lengths[asked]
+        kept = users[np.searchsorted(self.sequences.indptr, self.begin, side="right") - 1]
+        self.begin, self.lengths, self.asked = self.begin[kept], self.lengths[kept], self.asked[kept]
 
     @property
     def steps(self) -> int:
@@ -69,16 +70,25 @@ class SequenceLoop(TrainingLoop[View]):
         order = self.rng.permutation(len(self.begin))
         total = torch.zeros((), device=self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(self.rng.integers(2**62)))  # of dropout
+            torch.manual_seed(int(self.rng.integers(2**62)) + self.team.rank)  # of dropout
             for start in range(0, len(order), self.batch):
                 at = order[start : start + self.batch]
                 at = at[np.argsort(self.lengths[at], kind="stable")]
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.loss(events, self.begin[at], self.lengths[at])
+                loss = self._share_of_loss(events, at)
                 torch.autograd.backward(loss)
+                self.team.add_up(self.network)
                 self.optimizer.step()
                 total += loss.detach()
-        return total.item() / max(1, self.steps)
+        return self.team.total(total.item()) / max(1, self.steps)
+
+    def _share_of_loss(self, events: Sequences, at: NDArray[np.int64]) -> Tensor:
+        """What this process's stretches among `at` add to the mean over the events that they all ask for."""
+        mine = at[self.team.share(len(at))]
+        weight = self.asked[mine].sum() / self.asked[at].sum()
+        # without any, one that weighs nothing: every process draws as often as the others
+        asked = mine if len(mine) else at[:1]
+        return self.loss(events, self.begin[asked], self.lengths[asked]) * float(weight)
 
     def on_device(self, array: NDArray[Any]) -> Tensor:
         """The array where the loop computes."""

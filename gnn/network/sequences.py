@@ -104,9 +104,13 @@ class Sequences:
         nth = np.arange(len(users)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         end = self.indptr[1:][users] - 1 - nth * length
         begin = np.maximum(end - length, self.indptr[:-1][users])
-        targets = np.concatenate([[0], np.cumsum(self.kinds == 0)])
-        told = targets[end + 1] > targets[begin + 1]
+        told = self.asked(begin, end - begin) > 0
         return begin[told], (end - begin)[told]
+
+    def asked(self, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many of the events after each of a stretch's are target events, shape (s,)."""
+        targets = np.concatenate([[0], np.cumsum(self.kinds == 0)])
+        return np.asarray(targets[begin + lengths + 1] - targets[begin + 1])
 
 
 def _events(part: Interactions, place: NDArray[np.int64], kind: int) -> tuple[NDArray[np.int64], ...]:

@@ -6,7 +6,6 @@ the same table writes what is there anew, so that pieces are as large as memory 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import ladybug
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest.memory import machine_memory
 from kg.property_names import property_name
 from kg.schema import Type
 from kg.stores import EdgeFile
@@ -25,12 +25,11 @@ _ROW_BYTES = 820
 """Pool that a relationship of an event takes while it is copied, measured on 14.5 million of them."""
 
 _BATCH_ROWS = 100_000
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def pool_bytes(rows: int) -> int:
     """Buffer pool for a database into which a file of `rows` relationships is copied: at most half of the memory."""
-    return max(LEAST_POOL_BYTES, min(rows * _ROW_BYTES, _memory() // 2))
+    return max(LEAST_POOL_BYTES, min(rows * _ROW_BYTES, machine_memory() // 2))
 
 
 def load_edges(connection: ladybug.Connection, edge: EdgeFile, scratch: Path, pool: int, *, alone: bool) -> None:
@@ -84,12 +83,3 @@ def _written(batches: list[pa.RecordBatch], scratch: Path) -> Path:
     # version 1 of the format: the embedded store reads no other
     pq.write_table(pa.Table.from_batches(batches), scratch, version="1.0", data_page_version="1.0")
     return scratch
-
-
-def _memory() -> int:
-    """Memory of the machine in bytes, or of the container where that has less."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        return min(memory, int(_CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit: `max`
-        return memory

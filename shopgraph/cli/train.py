@@ -49,16 +49,23 @@ def command(
     """Train the graph network and the fusion, or any one recommender; on a GPU where there is one.
 
     Example: shopgraph train --model auto --split time --set train.epochs=30
+    Several processes: torchrun --nproc-per-node 2 -m shopgraph.cli.main train
     """
-    place = workspace_at(workspace)
+    from gnn.network.team import follow, joined
+
     chosen = list(settings or [])
     chosen += [f"split.method={split}"] if split else []
     chosen += [f"split.split_column={split_column}"] if split_column else []
     chosen += [f"train.model={model}"] if model else []
-    with place.writing():
-        progress = console.progress()
-        snapshot = current_snapshot(place, store, progress)
-        report = fit(place, snapshot, load_settings(place, chosen), progress, resume=resume, refit=refit, warm=warm)
+    with joined() as team:
+        if team.rank:
+            follow(team)
+            return
+        place, progress = workspace_at(workspace), console.progress()
+        with place.writing():
+            snapshot = current_snapshot(place, store, progress)
+            given = load_settings(place, chosen)
+            report = fit(place, snapshot, given, progress, resume=resume, refit=refit, warm=warm)
     if json_output:
         console.emit_json(report)
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 import ladybug
 import pytest
 
+from ingest import memory
 from ingest.progress import SilentProgress
 from kg.errors import GraphError
 from kg.ladybug_store import build as build_module
@@ -143,7 +144,7 @@ def test_files_too_large_for_the_memory_are_copied_in_pieces(
     copied: list[str] = []
     literal = copying.copy_literal
     monkeypatch.setattr(copying, "copy_literal", lambda path: copied.append(path.name) or literal(path))
-    monkeypatch.setattr(copying, "_memory", lambda: 0)
+    monkeypatch.setattr(copying, "machine_memory", lambda: 0)
     monkeypatch.setattr(copying, "_ROW_BYTES", copying.LEAST_POOL_BYTES // 300)
     with LadybugStore(tmp_path / "pieces.lbug") as store:
         store.load(rich_graph, PROGRESS)
@@ -154,8 +155,8 @@ def test_files_too_large_for_the_memory_are_copied_in_pieces(
 
 
 def test_the_pool_grows_with_the_file_up_to_half_of_the_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(copying.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4 << 20}[name])
-    monkeypatch.setattr(copying, "_CGROUP_LIMIT", tmp_path / "none")
+    monkeypatch.setattr(memory.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4 << 20}[name])
+    monkeypatch.setattr(memory, "_CGROUP_LIMIT", tmp_path / "none")
     assert copying.pool_bytes(1_000) == 2 << 30
     assert copying.pool_bytes(4_000_000) == 4_000_000 * 820
     assert copying.pool_bytes(100_000_000) == 8 << 30  # half of 16 GiB

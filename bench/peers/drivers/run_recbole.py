@@ -1,6 +1,7 @@
 """Trains a RecBole model on an exported split and writes its lists; runs in RecBole's own environment."""
 
 import logging
+import time
 from pathlib import Path
 
 import atomic
@@ -105,11 +106,21 @@ def scorer(model, dataset, data):
 
 
 def train(trainer, parts, clock, config):
-    """Train until validation no longer rises, the last epoch, or the time is spent; says what and the scores."""
-    seen = []
+    """Train until validation no longer rises, the last epoch, or the time is spent; says what, scores and epochs."""
+    seen, spent = [], []
+    run_epoch = trainer._train_epoch
+
+    def timed(*args, **options):
+        began = time.perf_counter(), time.process_time()
+        result = run_epoch(*args, **options)
+        spent.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        return result
+
+    trainer._train_epoch = timed
 
     def after_validation(epoch, score):
-        seen.append(float(score))
+        wall, processor = (sum(column) for column in zip(*spent, strict=True))
+        seen.append({"epoch": len(spent), "value": float(score), "seconds": wall, "processor_seconds": processor})
         print(epoch, round(float(score), 5), flush=True)
         if clock.spent():
             raise TimeUp
@@ -159,7 +170,8 @@ def main():
         settings={k: v for k, v in settings.items() if k not in ("data_path", "checkpoint_dir")},
         ended=ended,
         validations=len(seen),
-        best_valid={config["valid_metric"]: max(seen)},
+        curve=seen,
+        best_valid={config["valid_metric"]: max(one["value"] for one in seen)},
         parameters=sum(p.numel() for p in model.parameters()),
     )
 

@@ -1,0 +1,34 @@
+"""What a step over the whole graph would hold in memory, and whether its neighbourhoods are drawn instead."""
+
+from __future__ import annotations
+
+from gnn.config import TrainConfig
+from gnn.network.joint import JointGraph
+from ingest.memory import machine_memory
+
+FAN_OUT = 10
+"""Neighbours per relation that `auto` draws where the whole graph is too large."""
+
+
+def step_bytes(graph: JointGraph, dim: int, layers: int) -> int:
+    """Memory of a step over the whole graph, beside graph, weights and optimiser.
+
+    Each propagation keeps the sums of its rows (what a node receives over a relation) and its output until gradients
+    have passed; two more of the former and eight of the latter come and go.
+
+    Args:
+        graph: the joint graph.
+        dim: width of the vectors.
+        layers: propagations.
+    """
+    return 4 * dim * ((layers + 2) * len(graph.target) + (layers + 8) * graph.n_nodes)
+
+
+def fan_out(config: TrainConfig, graph: JointGraph, dim: int, layers: int) -> int:
+    """Neighbours that a step draws per node and relation, 0: it sends messages over the whole graph.
+
+    `auto` draws where a step over the whole graph would take more than half of the machine's memory.
+    """
+    if config.neighbours != "auto":
+        return config.neighbours
+    return FAN_OUT if step_bytes(graph, dim, layers) > machine_memory() / 2 else 0
