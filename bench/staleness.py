@@ -29,7 +29,7 @@ from bench.quality.protocols import PROTOCOLS, Protocol
 from gnn.config import GnnConfig
 from gnn.measure.bootstrap import Bootstrap
 from gnn.measure.lists import ndcg_per_user
-from gnn.model.align import make_split, parts_at
+from gnn.model.align import make_split
 from gnn.model.bundle import Bundle
 from gnn.model.catalogue import NETWORK
 from gnn.model.parts import Workshop, fit_parts, open_workshop
@@ -37,6 +37,7 @@ from gnn.model.training import train
 from gnn.model.warm import starts
 from gnn.network.device import cpu_threads
 from gnn.protocol.events import DAY
+from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given
 from gnn.protocol.splits import Split, instant
 from ingest.progress import SilentProgress
@@ -65,17 +66,19 @@ def compared(protocol: Protocol, data: Prepared, days: int, seed: int) -> dict[s
         then = make_split(data.snapshot, before)
         warm = replace(shop, starts=starts(place, data.snapshot, shop.config, split))
         ways: dict[str, Callable[[], Fitted]] = {
-            "older network, knows nothing since": lambda: _at(bundle, data, then, "valid"),
-            "older network, told what happened since": lambda: _at(bundle, data, then, "test"),
+            "older network, knows nothing since": lambda: _at(bundle, given, then.history("valid")),
+            "older network, told what happened since": lambda: _at(bundle, given, history),
             "warm start": lambda: fit_parts(warm, [NETWORK], history, [NETWORK]).fitted[NETWORK],
             ANEW: lambda: fit_parts(shop, [NETWORK], history, [NETWORK]).fitted[NETWORK],
         }
         return {name: _measured(shop, make) for name, make in ways.items()}
 
 
-def _at(bundle: Bundle, data: Prepared, split: Split, stage: str) -> Fitted:
-    part = parts_at(bundle, data.snapshot, data.vectors, split, stage)[NETWORK]
-    part.take_in(split.history(stage))  # what a longer history costs: one propagation
+def _at(bundle: Bundle, given: Given, history: Interactions) -> Fitted:
+    """The network of `bundle` over another history: one propagation, nothing is learned."""
+    part = bundle.parts[NETWORK].moved(given, history, bundle.ids)
+    if part is None:
+        raise TypeError(NETWORK)
     return part
 
 

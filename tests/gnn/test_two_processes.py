@@ -108,7 +108,7 @@ def test_two_processes_learn_what_one_does(shop: Snapshot, text: NDArray[np.floa
         state = trainer.fit(lambda views: float(views.items.sum()), SilentProgress())  # type: ignore[attr-defined]
         np.testing.assert_allclose(got["losses"], state.losses, rtol=1e-4)
         np.testing.assert_allclose(got["last"], state.validation, rtol=1e-2, atol=1e-2)
-        for name, value in trainer.network.named_parameters():
+        for name, value in trainer.network.state_dict().items():
             if not value.numel():
                 continue
             moved = float((value - start[name]).norm())
