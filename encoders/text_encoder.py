@@ -1,8 +1,4 @@
-"""Texts to unit vectors with a transformer, as sentence-transformers computes them.
-
-Pooling: mean of the last layer's token vectors over the attention mask, then length one (Reimers and Gurevych,
-"Sentence-BERT", 2019).
-"""
+"""Texts to unit vectors with a transformer, as sentence-transformers computes them."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ import transformers
 from numpy.typing import NDArray
 
 from encoders.config import EncoderConfig
+from encoders.embedder import Embedder, load_embedder
 from encoders.errors import EncoderError
 from encoders.model_files import ModelFiles, find_model
 from ingest.progress import Progress, SilentProgress
@@ -32,6 +29,9 @@ _CPU_TOKENS, _GPU_TOKENS = 512, 65_536
 
 class TextEncoder:
     """A transformer that turns texts into unit vectors. The weights are loaded with the first text.
+
+    `encode` and `stream` take what is searched in (products), `queries` what somebody searches for: some models want
+    other words before the one than before the other.
 
     Args:
         config: which model, and how it computes.
@@ -75,15 +75,32 @@ class TextEncoder:
         place = {text: row for row, text in enumerate(distinct)}
         return found[[place[text] for text in texts]] if len(distinct) < len(texts) else found
 
+    def queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of what people search for, comparable with those of `encode` by their dot product.
+
+        Args:
+            texts: any strings; the model's prefix for queries is put before each.
+
+        Returns:
+            float32, shape (n, dim), rows of length one.
+        """
+        found = np.empty((len(texts), self.files.dim), np.float32)
+        for rows, vectors in self._stream(texts, self.files.query_prefix):
+            found[rows] = vectors
+        return found
+
     def stream(self, texts: Sequence[str]) -> Iterator[tuple[Rows, Vectors]]:
         """Encode batch by batch: yields (positions in `texts`, their vectors) as each batch is done.
 
         Batches hold texts of like length, the longest first. On a CPU several batches run side by side with a core
         each: no core waits for another inside a layer, which costs most where the machine is shared.
         """
+        yield from self._stream(texts, self.files.passage_prefix)
+
+    def _stream(self, texts: Sequence[str], prefix: str) -> Iterator[tuple[Rows, Vectors]]:
         model = self._model  # loaded here, not by several threads at once
         for start in range(0, len(texts), _SLICE):
-            tokens = self._tokens(list(texts[start : start + _SLICE]))
+            tokens = self._tokens([prefix + text for text in texts[start : start + _SLICE]])
             batches = _batches(np.fromiter(map(len, tokens), np.int64, len(tokens)), self.batch_tokens)
             inputs = [[tokens[row] for row in rows] for rows in batches]
             with _cores(self.threads) as pool:
@@ -93,7 +110,7 @@ class TextEncoder:
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         tokens: list[list[int]] = self._tokenizer(
-            texts,
+            [text.lower() for text in texts] if self.files.lowercase else texts,
             truncation=True,
             max_length=self.files.max_tokens,
             padding=False,
@@ -102,52 +119,40 @@ class TextEncoder:
         )["input_ids"]
         return tokens
 
-    def _forward(self, model: torch.nn.Module, tokens: list[list[int]]) -> Vectors:
+    def _forward(self, model: Embedder, tokens: list[list[int]]) -> Vectors:
         """Unit vectors of one batch, padded to its longest text."""
         width = max(1, *map(len, tokens))
-        ids = np.full((len(tokens), width), self._tokenizer.pad_token_id or 0, np.int64)
+        padding = self._tokenizer.pad_token_id or 0
+        ids = np.full((len(tokens), width), padding, np.int64)
         mask = np.zeros((len(tokens), width), np.int64)
         for row, one in enumerate(tokens):
             ids[row, : len(one)] = one
-            mask[row, : len(one)] = 1
+            mask[row, : max(1, len(one))] = 1  # a text without any token is read as one padding token
         with torch.inference_mode():
-            attention = torch.from_numpy(mask).to(self.device)
-            states = model(input_ids=torch.from_numpy(ids).to(self.device), attention_mask=attention)
-            pooled = _pool(states.last_hidden_state.float(), attention, self.files.pooling)
-            unit = torch.nn.functional.normalize(pooled, dim=1).cpu()
-        return np.asarray(unit.numpy(), dtype=np.float32)
+            unit = model(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+        return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
     @cached_property
     def _tokenizer(self) -> Any:
         with _quietly():
             try:
-                return transformers.AutoTokenizer.from_pretrained(self.files.folder, local_files_only=True)
+                return transformers.AutoTokenizer.from_pretrained(
+                    self.files.modules.transformer, local_files_only=True, trust_remote_code=False
+                )
             except (OSError, ValueError) as error:
                 raise self._broken("tokenizer") from error
 
     @cached_property
-    def _model(self) -> torch.nn.Module:
+    def _model(self) -> Embedder:
         with _quietly():
             try:
-                model = transformers.AutoModel.from_pretrained(
-                    self.files.folder, local_files_only=True, dtype=self.dtype
-                )
+                return load_embedder(self.files, self.dtype).to(self.device)
             # a torn weights file raises an error type of the safetensors extension that derives from Exception alone
             except Exception as error:
                 raise self._broken("weights") from error
-        ready: torch.nn.Module = model.to(self.device).eval().requires_grad_(False)
-        return ready
 
     def _broken(self, part: str) -> EncoderError:
         return EncoderError(f"the model's {part} cannot be read", str(self.files.folder), "get the model again")
-
-
-def _pool(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
-    """(batch, tokens, dim) to (batch, dim)."""
-    if pooling == "cls":
-        return states[:, 0]
-    weights = mask.unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
 
 def _batches(lengths: Rows, budget: int) -> list[Rows]:
