@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from encoders.errors import EncoderError
+from encoders.text_config import TextConfig
 
 BUILTIN = "builtin"
 DEVICES = ("auto", "cpu", "cuda")
@@ -32,6 +33,7 @@ class EncoderConfig:
         precision: `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with AMX, else fp32 (a CPU without AMX
             computes bf16 several times slower).
         threads: batches encoded side by side on a CPU, one core each. 0: as many as torch would use.
+        text: what is said of each kind of node.
     """
 
     model: str = BUILTIN
@@ -43,6 +45,7 @@ class EncoderConfig:
     device: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning.

@@ -29,7 +29,6 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 def test_built_in_model() -> None:
     files = find_model(EncoderConfig())
     assert (files.name, files.dim, files.pooling, files.max_tokens) == ("all-MiniLM-L6-v2", 384, "mean", 128)
-    assert files.english_only
 
 
 def test_finding_it_needs_no_sentence_transformers() -> None:
