@@ -17,10 +17,12 @@ import numpy as np
 from encoders.cache import encode_cached
 from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
+from encoders.model_files import find_model
 from encoders.product_text import product_texts
 from encoders.scripts import script_note
 from encoders.text_config import TextConfig
 from encoders.text_encoder import TextEncoder, Vectors
+from encoders.variants import settle
 from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import Snapshot
@@ -103,15 +105,19 @@ def encode_products(
         EncoderError: no such model, a template that names what is not there, or a folder that cannot be written.
     """
     started = time.perf_counter()
-    encoder = TextEncoder(config)
+    progress = progress or SilentProgress()
+    find_model(config)  # what is wrong with it is said before work is done
     texts = product_texts(snapshot, config.text, events)
     inputs = _inputs(snapshot, texts)
-    done = _done(folder, inputs, encoder.digest)
-    if done:
-        return done
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
-        vectors, encoded = encode_cached(encoder, list(place), folder, progress or SilentProgress())
+        encoder = TextEncoder(settle(config, list(place), folder, progress, _standing(folder)), folder)
+        done = _done(folder, inputs, encoder.digest)
+        if done:
+            return done
+        cache = Path(config.cache).expanduser() if config.cache else folder
+        vectors, encoded = encode_cached(encoder, list(place), cache, progress)
+        folder.mkdir(parents=True, exist_ok=True)
         head = VectorsHead(
             format=FORMAT,
             matrix=f"products-{inputs[:12]}-{encoder.digest[:12]}.npy",
@@ -172,6 +178,14 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("there are no text vectors", str(folder), _REMEDY) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
+
+
+def _standing(folder: Path) -> str:
+    """Digest of the vectors in `folder`, empty without any."""
+    try:
+        return _read_head(folder).digest
+    except EncoderError:
+        return ""
 
 
 def _done(folder: Path, inputs: str, digest: str) -> NodeVectors | None:

@@ -73,8 +73,7 @@ def show(vectors: NodeVectors) -> None:
     """One line about the vectors, and the warning if there is one."""
     head = vectors.head
     done = "all from the last time" if vectors.reused else f"{head.encoded:,} encoded now"
-    console.say(
-        f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {head.model}"
-    )
+    how = f"{head.model}, {head.digest.rpartition('-')[2]}"
+    console.say(f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {how}")
     if head.note:
         console.say(f"note: {head.note}")

@@ -199,7 +199,8 @@ def test_digest_follows_the_content(model: Path, tiny_model: Path) -> None:
     ("settings", "names"),
     [
         ({"device": "tpu"}, "encode.device"),
-        ({"precision": "int8"}, "encode.precision"),
+        ({"precision": "int4"}, "encode.precision"),
+        ({"measure_from": -1}, "encode.measure_from"),
         ({"max_tokens": 2}, "encode.max_tokens"),
         ({"threads": -1}, "encode.threads"),
         ({"batch_tokens": -5}, "encode.batch_tokens"),
