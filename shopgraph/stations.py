@@ -157,7 +157,7 @@ def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progres
     """Product text → vectors; unchanged texts come from the cache."""
     from encoders.vectors import encode_products
 
-    return encode_products(snapshot, settings.encode, workspace.embeddings, progress)
+    return encode_products(snapshot, settings.encode, workspace.embeddings, progress, workspace.events)
 
 
 def saved_vectors(workspace: Workspace, snapshot: Snapshot) -> NodeVectors | None:
