@@ -15,7 +15,7 @@ from gnn.config import GnnConfig, TrainConfig
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork, ItemTower, TextFeatures, Views
 from gnn.network.joint import JointGraph
-from gnn.network.neighbours import Draw, Ints, Neighbours, Sample
+from gnn.network.neighbours import Draw, Ints, Neighbours, Sample, ranges
 from gnn.network.objective import Batch, softmax_loss
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork
@@ -30,21 +30,28 @@ class SampledGraph:
         graph: all of it.
         neighbours: draws from it.
         degree: joint degrees over every pair, shape (n_nodes,).
-        edges_of: the two edges of each pair, shape (m, 2).
+        bounds: where each pair's edges begin in `carrying`, shape (m + 1,).
+        carrying: positions of the edges that are pairs of the history, pair by pair.
     """
 
     graph: JointGraph
     neighbours: Neighbours
     degree: NDArray[np.float32]
-    edges_of: Ints
+    bounds: Ints
+    carrying: Ints
 
     @classmethod
     def of(cls, graph: JointGraph, fan_out: int) -> SampledGraph:
         """Everything of `graph`, which lies on the host."""
         pairs = graph.pairs.numpy()
         degree, _ = graph.graph.degrees(torch.ones(len(graph.graph.by_item)))
-        by_pair = np.argsort(pairs, kind="stable")
-        return cls(graph, Neighbours(graph, fan_out), degree.numpy(), graph.bought.numpy()[by_pair].reshape(-1, 2))
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(pairs, minlength=len(graph.graph.by_item)))])
+        carrying = graph.bought.numpy()[np.argsort(pairs, kind="stable")]
+        return cls(graph, Neighbours(graph, fan_out), degree.numpy(), bounds, carrying)
+
+    def edges_of(self, pairs: Ints) -> Ints:
+        """Positions of the edges, of whatever direction, that are `pairs`."""
+        return self.carrying[ranges(self.bounds[pairs], self.bounds[pairs + 1] - self.bounds[pairs])]
 
     def block(self, draw: Draw, n_nodes: int, device: torch.device) -> JointGraph:
         """One hop as a joint graph of `n_nodes` nodes; its edges weigh `draw.weight`."""
@@ -150,7 +157,7 @@ class SampledTrainer(NetworkTrainer):
         held, columns = batch.held.cpu().numpy(), mine.columns.cpu().numpy()
         seeds = np.concatenate([mine.users.cpu().numpy(), n_users + columns])
         key = int(self.rng.integers(2**62))
-        sample = sampled.neighbours.sample(seeds, len(self.network.convs), key, sampled.edges_of[held].ravel())
+        sample = sampled.neighbours.sample(seeds, len(self.network.convs), key, sampled.edges_of(held))
         items = history.items[held]
         ends = np.concatenate([history.users[held], n_users + items])
         degree = torch.from_numpy(_without(sampled.degree, ends, sample.nodes)).to(self.device)
