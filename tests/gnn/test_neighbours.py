@@ -301,6 +301,8 @@ def test_auto_draws_where_the_whole_graph_is_too_large(graph: JointGraph, monkey
         assert fan_out(TrainConfig(), graph, 8, 2) == want
         assert fan_out(TrainConfig(neighbours=0), graph, 8, 2) == 0
         assert fan_out(TrainConfig(neighbours=3), graph, 8, 2) == 3
+    with pytest.raises(GnnError, match="-1 neighbours cannot be drawn"):
+        fan_out(TrainConfig(neighbours=-1), graph, 8, 2)
 
 
 @pytest.mark.parametrize("user", ["set", "sequence"])
