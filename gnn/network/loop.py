@@ -123,7 +123,7 @@ class TrainingLoop(Generic[View]):
         with progress.station(f"train the {self.title}", self.limits.epochs, "epochs") as station:
             station.advance(self.state.epoch)
             while self.team.told(self._goes_on(began)):
-                loss = self.run_epoch()
+                loss = self._epoch()
                 quality = self._judged(validate)
                 self._record(loss, quality)
                 station.advance()
@@ -140,7 +140,7 @@ class TrainingLoop(Generic[View]):
         end = self.state.epoch + epochs
         with progress.station(f"train the {self.title} again", epochs, "epochs") as station:
             while self.team.told(self.state.epoch < end):
-                loss = self.run_epoch()
+                loss = self._epoch()
                 self.state.epoch += 1
                 self.state.losses.append(loss)
                 station.advance()
@@ -152,6 +152,13 @@ class TrainingLoop(Generic[View]):
         while team.told(None):
             self.run_epoch()
             self.state.epoch += 1
+
+    def _epoch(self) -> float:
+        try:
+            return self.run_epoch()
+        except BaseException:
+            self.team.leave()  # the others wait for this process within a step
+            raise
 
     def _judged(self, validate: Callable[[View], float]) -> float:
         try:

@@ -110,7 +110,7 @@ class Neighbours:
         """What `nodes` draw, and the joint row of each drawn edge's source."""
         first, many = self.spread[nodes], self.spread[nodes + 1] - self.spread[nodes]
         target = np.repeat(np.arange(len(nodes)), many)
-        rows = _ranges(first, many)
+        rows = ranges(first, many)
         begin = self.indptr[rows]
         degree = self.indptr[rows + 1] - begin
         if until is not None:
@@ -167,7 +167,7 @@ class Neighbours:
         return every % self.n_nodes, every // self.n_nodes, sources
 
 
-def _ranges(first: Ints, many: Ints) -> Ints:
+def ranges(first: Ints, many: Ints) -> Ints:
     """first, first + 1, …: `many` of each, one after another."""
     return np.repeat(first - (np.cumsum(many) - many), many) + np.arange(int(many.sum()))
 

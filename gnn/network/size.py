@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gnn.config import TrainConfig
+from gnn.errors import GnnError
 from gnn.network.joint import JointGraph
 from ingest.memory import machine_memory
 
@@ -28,7 +29,13 @@ def fan_out(config: TrainConfig, graph: JointGraph, dim: int, layers: int) -> in
     """Neighbours that a step draws per node and relation, 0: it sends messages over the whole graph.
 
     `auto` draws where a step over the whole graph would take more than half of the machine's memory.
+
+    Raises:
+        GnnError: the setting is negative.
     """
     if config.neighbours != "auto":
+        if config.neighbours < 0:
+            what = f"{config.neighbours} neighbours cannot be drawn"
+            raise GnnError(what, "train.neighbours", "set it to a number above 0, to 0 for the whole graph, or to auto")
         return config.neighbours
     return FAN_OUT if step_bytes(graph, dim, layers) > machine_memory() / 2 else 0

@@ -79,6 +79,11 @@ class Team:
             dist.all_reduce(box)
         return float(box)
 
+    def leave(self) -> None:
+        """End the connection, so that the others do not wait for what this process will not do."""
+        if self.size > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
     @contextmanager
     def _others(self) -> Iterator[None]:
         try:
@@ -115,10 +120,10 @@ def joined() -> Iterator[Team]:
     try:
         yield team
     finally:
-        if team.rank == 0:
+        if team.rank == 0 and dist.is_initialized():
             with suppress(GnnError):  # one that has ended needs no telling
                 team.told(None)
-        dist.destroy_process_group()
+        team.leave()
 
 
 def present() -> Team:

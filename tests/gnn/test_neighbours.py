@@ -119,14 +119,15 @@ def test_sampled_propagation_is_right_on_average(graph: JointGraph, history: Int
     assert float(((draws.mean(0) - want).abs() / error.clamp(min=1e-6)).max()) < 4.5
 
 
-def test_what_is_left_out_is_never_drawn_and_the_rest_weighs_as_before(graph: JointGraph) -> None:
+def test_what_is_left_out_is_never_drawn_and_the_rest_weighs_as_before(
+    graph: JointGraph, history: Interactions
+) -> None:
     sampled = SampledGraph.of(graph, 3)
-    pairs = np.arange(0, len(sampled.edges_of), 3)
+    pairs = np.arange(0, len(history), 3)
     out = sampled.edges_of[pairs].ravel()
     source, target, _ = edges_of(graph)
-    assert {(a, b) for a, b in zip(source[out], target[out], strict=True)} == {
-        (b, a) for a, b in zip(source[out], target[out], strict=True)
-    }
+    ends = {(int(u), int(graph.n_users + i)) for u, i in zip(history.users[pairs], history.items[pairs], strict=True)}
+    assert set(zip(source[out].tolist(), target[out].tolist(), strict=True)) == ends | {(b, a) for a, b in ends}
     seeds = np.arange(graph.n_nodes)
     with_all = sampled.neighbours.sample(seeds, 2, 4).draws[1]
     without = sampled.neighbours.sample(seeds, 2, 4, out).draws[1]
@@ -305,6 +306,8 @@ def test_auto_draws_where_the_whole_graph_is_too_large(graph: JointGraph, monkey
         assert fan_out(TrainConfig(), graph, 8, 2) == want
         assert fan_out(TrainConfig(neighbours=0), graph, 8, 2) == 0
         assert fan_out(TrainConfig(neighbours=3), graph, 8, 2) == 3
+    with pytest.raises(GnnError, match="-1 neighbours cannot be drawn"):
+        fan_out(TrainConfig(neighbours=-1), graph, 8, 2)
 
 
 @pytest.mark.parametrize("user", ["set", "sequence"])
