@@ -98,6 +98,7 @@ class NetworkTrainer(TrainingLoop[Views]):
     def views(self) -> Views:
         """Vectors over the whole graph, without chance or gradient."""
         self.network.eval()
+        self.optimizer.zero_grad(set_to_none=True)  # the last step's gradients are as large as the weights
         with torch.no_grad():
             views: Views = self.network(self.graph, self.ones, self.text)
         return views

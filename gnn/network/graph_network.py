@@ -16,7 +16,7 @@ from gnn.errors import GnnError
 from gnn.network.joint import JointGraph
 from gnn.network.layers import SparseProduct
 from gnn.network.message_graph import tensor_of
-from gnn.network.propagation import RelationalConv
+from gnn.network.propagation import RelationalConv, plus
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,12 @@ class ItemTower(nn.Module):
         values = graph.values(weights)
         first, last = graph.n_users, graph.n_users + graph.n_items
         total, sent = x, x.new_zeros(graph.n_items, x.shape[1])
+        if not torch.is_grad_enabled():
+            total = x.clone()  # is added to in place
         for conv in self.convs:
-            sent = sent + x[first:last] * self.scale(conv)
+            sent = plus(sent, x[first:last] * self.scale(conv))
             x = conv(x, graph, values, degree)
-            total = total + x
+            total = plus(total, x)
         return Propagated(total, sent, degree, buyers)
 
 
