@@ -1,6 +1,7 @@
 """Time and memory of training our graph network beside RecBole's LightGCN and KGAT, to equal validation quality.
 
-    python -m bench.training_speed [--peers recbole-lightgcn recbole-kgat] [--seed 0] [--minutes 15] [--out FILE]
+    python -m bench.training_speed [--peers recbole-lightgcn recbole-kgat] [--seed 0] [--minutes 15]
+                                   [--set KEY=VALUE …] [--out FILE]
 
 All learn from the same pairs of lastfm-kg on the same machine, one after another, with one thread, each in a process of
 its own (RecBole in an environment of its own, made by the first run). Validation is RecBole's: NDCG@10 over the same
@@ -36,6 +37,7 @@ from gnn.network.recommender import make_network
 from gnn.network.scores import NetworkScores
 from gnn.protocol.events import Events
 from gnn.protocol.interactions import Interactions
+from ingest.config_dict import with_setting
 from ingest.progress import SilentProgress
 from kg.snapshot import Snapshot
 
@@ -95,12 +97,15 @@ class Timed(NetworkTrainer):
         return rows
 
 
-def trained(folder: Path, seed: int) -> dict[str, Any]:
-    """Our network on the exported pairs, in this process."""
+def trained(folder: Path, seed: int, settings: list[str]) -> dict[str, Any]:
+    """Our network on the exported pairs, in this process; `settings` differ from the shipped ones."""
     torch.set_num_threads(1)
     snapshot = prepare(DATA[NAME]).snapshot
     known, wanted = (pairs_of(folder, part, snapshot) for part in ("train", "valid"))
     config = replace(GnnConfig(), train=TrainConfig(seed=seed, device="cpu"))
+    for text in settings:
+        key, _, value = text.partition("=")
+        config = with_setting(config, key, value, "--set")
     graph = build_message_graph(snapshot, known, config.graph)
     network = make_network(graph, known, None, config)
     if not isinstance(network, GraphNetwork):
@@ -145,13 +150,14 @@ def against(name: str, theirs: list[dict[str, float]], ours: list[dict[str, floa
     return rows
 
 
-def compared(names: list[str], seed: int, minutes: float) -> dict[str, Any]:
+def compared(names: list[str], seed: int, minutes: float, settings: list[str]) -> dict[str, Any]:
     """Ours, then the peers."""
     folder = FOLDER.resolve()
     options = ExportOptions()
     contract = prepare(DATA[NAME]).folder / "contract"
     print("exported:", export(contract, folder / "export", folder / "truth.csv", options), flush=True)
     words = [sys.executable, "-m", "bench.training_speed", "--worker", str(folder / "export"), "--seed", str(seed)]
+    words += [word for text in settings for word in ("--set", text)]
     done = run(words, {"OMP_NUM_THREADS": "1"})
     ours = json.loads(done.stdout)
     curves = {OURS: ours["curve"]}
@@ -162,7 +168,7 @@ def compared(names: list[str], seed: int, minutes: float) -> dict[str, Any]:
         curves[name], versions = found["curve"], found["versions"]
         rows.append(row(name, found["curve"], found["peak_mib"]) | {"ended": found["ended"]})
     pairs = [line for name in names for line in against(name, curves[name], curves[OURS])]
-    said = {"machine": machine(), "data": NAME, "seed": seed, "peer_versions": versions}
+    said = {"machine": machine(), "data": NAME, "seed": seed, "settings": settings, "peer_versions": versions}
     return said | {"models": rows, "equal_quality": pairs, "curves": curves}
 
 
@@ -172,13 +178,14 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=15.0, help="of processor time that a peer may train")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our network")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(trained(arguments.worker, arguments.seed)))
+        print(json.dumps(trained(arguments.worker, arguments.seed, arguments.set)))
         return
-    report = compared(arguments.peers, arguments.seed, arguments.minutes)
+    report = compared(arguments.peers, arguments.seed, arguments.minutes, arguments.set)
     for key in ("models", "equal_quality"):
         print(f"\n{pd.DataFrame(report[key]).round(4).to_string(index=False)}", flush=True)
     if arguments.out:

@@ -104,4 +104,5 @@ class NetworkTrainer(TrainingLoop[Views]):
     def views(self) -> Views:
         """Vectors over the whole graph, without chance or gradient."""
         self.network.eval()
+        self.optimizer.zero_grad(set_to_none=True)  # the last step's gradients are as large as the weights
         return self.network.whole(self.graph, self.text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from gnn.config import ModelConfig
 from gnn.errors import GnnError
 from gnn.network.joint import JointGraph, Weighed
 from gnn.network.layers import SparseProduct, tensor_of
-from gnn.network.propagation import RelationalConv
+from gnn.network.propagation import RelationalConv, plus
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,11 @@ class ItemTower(nn.Module):
             items = items + spread
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
 
-    def propagate(self, graph: JointGraph, edges: Weighed, x: Tensor) -> list[Tensor]:
-        """The vectors `x` (n_nodes, d) and what each propagation over `graph` makes of the ones before it."""
-        layers = [x]
+    def propagate(self, graph: JointGraph, edges: Weighed, x: Tensor) -> Iterator[Tensor]:
+        """What each propagation over `graph` makes of the one before it, the first of `x`; shape (n_nodes, d) each."""
         for conv in self.convs:
-            layers.append(conv(layers[-1], graph, edges))
-        return layers
+            x = conv(x, graph, edges)
+            yield x
 
 
 class GraphNetwork(ItemTower):
@@ -195,24 +194,19 @@ class GraphNetwork(ItemTower):
             x = torch.cat([x[:first], x[first:] * dropout])
         if len(self.user_ids):
             x = torch.cat([self.user_ids if user_dropout is None else self.user_ids * user_dropout, x[first:]])
-        layers = self.propagate(graph, edges, x)
-        total = sum(layers[1:], x)
+        behaviours = len(self.popularity)
+        total, before, sent = x.clone(), x, x.new_zeros(behaviours, graph.n_items, x.shape[1])
+        for scale, after in zip(self.convs.parameters(), self.propagate(graph, edges, x), strict=True):
+            sent = plus(sent, scale[: 2 * behaviours : 2].view(-1, 1, 1) * before[first:last])
+            total, before = plus(total, after), after
         return Views(
             functional.normalize(total[:first] - x[:first], dim=1),
             functional.normalize(total[first:last], dim=1),
-            self._messages([layer[first:last] for layer in layers[:-1]]) * edges.norm[first:last].unsqueeze(1),
+            sent * edges.norm[first:last].unsqueeze(1),
             self.bias + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
             self.log_temperature.exp(),
             self.repeat,
         )
-
-    def _messages(self, sent: Sequence[Tensor]) -> Tensor:
-        """Sum over the propagations of what products pass on by each behaviour, (behaviours, n_items, d)."""
-        n = len(self.popularity)
-        total = self.item_ids.new_zeros(n, *self.item_ids.shape)
-        for scale, layer in zip(self.convs.parameters(), sent, strict=True):
-            total = total + scale[: 2 * n : 2].view(-1, 1, 1) * layer
-        return total
 
     @torch.no_grad()
     def whole(self, graph: JointGraph, text: TextFeatures | None) -> Views:

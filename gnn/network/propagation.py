@@ -46,7 +46,7 @@ class RelationalConv(MessagePassing):  # type: ignore[misc]
         """
         norm = edges.norm.unsqueeze(1)
         arrived: Tensor = self.propagate(graph.matrix(edges.values), x=x * norm, graph=graph)
-        return arrived * norm
+        return arrived * norm if torch.is_grad_enabled() else arrived.mul_(norm)
 
     def message_and_aggregate(self, edge_index: Tensor, x: Tensor, graph: JointGraph) -> Tensor:
         """All messages of all relations at once, in blocks where no gradient is asked for; no message is stored."""
@@ -54,3 +54,8 @@ class RelationalConv(MessagePassing):  # type: ignore[misc]
             return received_in_blocks(graph, edge_index.values(), self.scale, x)
         product: Tensor = JointProduct.apply(graph, edge_index.values(), self.scale, x)
         return product
+
+
+def plus(a: Tensor, b: Tensor) -> Tensor:
+    """`a + b`, in the memory of `a` where no gradient is asked for."""
+    return a + b if torch.is_grad_enabled() else a.add_(b)

@@ -12,6 +12,7 @@ from gnn.errors import GnnError
 from gnn.network.attention import AttentionTower
 from gnn.network.graph_network import ItemTower, TextFeatures
 from gnn.network.joint import JointGraph, Weighed
+from gnn.network.propagation import plus
 
 START = 0.02
 """Deviation of id vectors and text vectors at the start: attention multiplies its input by sqrt(d)."""
@@ -80,8 +81,10 @@ class SequenceNetwork(ItemTower):
         x = self.base(graph.n_users, text)
         if kept is not None:
             x = torch.cat([x[:first], x[first:last] - self.item_ids * (1 - kept).unsqueeze(1), x[last:]])
-        layers = self.propagate(graph, edges, x)
-        return sum(layers[1:], x)[first:last]
+        total = x.clone()
+        for after in self.propagate(graph, edges, x):
+            total = plus(total, after)
+        return total[first:last]
 
     def offset(self, buyers: Tensor) -> Tensor:
         """What every user's score of a product has, shape (n_items,), by its `buyers` (n_items,)."""

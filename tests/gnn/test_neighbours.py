@@ -107,7 +107,7 @@ def test_sampled_propagation_is_right_on_average(graph: JointGraph, history: Int
             conv.scale.uniform_(0.5, 1.5)
         everything = torch.arange(graph.n_nodes)
         x = base_of(network, graph, everything, None, network.user_ids)
-        want = torch.stack(network.propagate(graph, graph.whole(), x)).sum(0)[seeds]
+        want = torch.stack([x, *network.propagate(graph, graph.whole(), x)]).sum(0)[seeds]
         found = []
         for key in range(600):
             sample = sampled.neighbours.sample(seeds, 3, key)
