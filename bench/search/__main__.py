@@ -18,7 +18,8 @@ from bench.quality.datasets import DATA, prepare, standing
 from bench.search.by_type import type_queries, without_types
 from bench.search.known_item import Queries, known_items
 from bench.search.latency import WARM_UP, latency
-from bench.search.measure import compare, measure
+from bench.search.measure import GAP, compare, measure
+from bench.search.personal import personal
 from bench.search.systems import Shop, by_search, open_shop, systems
 from encoders.config import EncoderConfig
 from encoders.search.config import SearchConfig
@@ -27,6 +28,8 @@ from encoders.vectors import encode_products, load_vectors
 from kg.snapshot import Snapshot
 
 OURS = "search: with names"
+PARTS = ("quality", "personal", "latency")
+PERSONAL = "types that households bought, Complete Journey"
 QUERIES, TIMED, SEED = 3000, 400, 7
 GRID: dict[str, Sequence[float]] = {
     "meaning_least": (0.0, 0.1, 0.2),
@@ -52,20 +55,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument("--tune", action="store_true", help="try the settings of fusion on the validation half too")
     parser.add_argument("--vectors", type=Path, help="folder that keeps the vectors of the texts without type names")
+    parser.add_argument("--personal", type=Path, help="workspace of Complete Journey with a trained model")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be given again")
     options = parser.parse_args()
-    encoder = TextEncoder(EncoderConfig())
+    parts, encoder = options.only or PARTS, TextEncoder(EncoderConfig())
+    report: dict[str, Any] = {"settings": asdict(SearchConfig()), "model": encoder.files.name}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         beauty, journey = (standing(DATA[name]) or prepare(DATA[name]) for name in ("beauty", "complete-journey"))
-        tasks = [
-            _known_items(beauty.folder, beauty.snapshot, encoder, folder),
-            _types(journey.snapshot, encoder, folder, options.vectors or folder / "vectors"),
-        ]
-        report: dict[str, Any] = {"settings": asdict(SearchConfig()), "model": encoder.files.name}
-        if options.tune:
-            report["validation"] = tune(tasks)
-        report["tasks"] = {task.name: evaluate(task) for task in tasks}
-        report["latency"] = _latency(journey.folder, journey.snapshot, encoder, folder)
+        if "quality" in parts:
+            tasks = [
+                _known_items(beauty.folder, beauty.snapshot, encoder, folder),
+                _types(journey.snapshot, encoder, folder, options.vectors or folder / "vectors"),
+            ]
+            if options.tune:
+                report["validation"] = tune(tasks)
+            report["tasks"] = {task.name: evaluate(task) for task in tasks}
+        if "personal" in parts and options.personal:
+            snapshot = Snapshot.load(options.personal / "snapshot")
+            report.setdefault("tasks", {})[PERSONAL] = personal(options.personal, snapshot, encoder, folder)
+        if "latency" in parts:
+            report["latency"] = _latency(journey.folder, journey.snapshot, encoder, folder)
     show(report)
     if options.out:
         options.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -127,22 +137,24 @@ def show(report: dict[str, Any]) -> None:
     for row in report.get("validation", []):
         ndcg = ", ".join(f"{one:.4f}" for one in row["ndcg"])
         console.print(f"validation: {row['setting']} {row['value']}: NDCG@10 {ndcg}; relative {row['relative']:.4f}")
-    for name, task in report["tasks"].items():
+    for name, task in report.get("tasks", {}).items():
         table = Table(title=f"{name}: {task['queries']:,} queries", title_justify="left", box=None)
-        for column in ("system", "recall@10", "NDCG@10", "search minus it, recall@10", "search minus it, NDCG@10"):
+        for column in ("system", "recall@10", "NDCG@10", f"{GAP}, recall@10", f"{GAP}, NDCG@10"):
             table.add_column(column, justify="left" if column == "system" else "right")
         for system, entry in task["systems"].items():
             means = [_interval(entry[f"{metric}@10"], "") for metric in ("recall", "ndcg")]
-            gaps = [_interval(entry[f"{OURS} minus it, {metric}@10"], "+") for metric in ("recall", "ndcg")]
+            gaps = [_interval(entry[f"{GAP}, {metric}@10"], "+") for metric in ("recall", "ndcg")]
             table.add_row(system, *means, *gaps)
         console.print(table)
         for system, entry in task["systems"].items():
             parts = "; ".join(f"{kind} {found['ndcg']:.4f}" for kind, found in entry["by kind"].items())
             console.print(f"  NDCG@10 by kind, {system}: {parts}")
-    timed = report["latency"]
-    console.print(f"latency over {timed['products']:,} products ({timed['texts']:,} texts), load {timed['load']:.1f}:")
-    for part in ("whole", "encoding"):
-        console.print(f"  {part}: " + ", ".join(f"{name} {value:.1f} ms" for name, value in timed[part].items()))
+    timed = report.get("latency")
+    if timed:
+        texts = f"{timed['products']:,} products, {timed['texts']:,} texts"
+        console.print(f"latency: {texts}, {timed['cores']} cores, load {timed['load']:.1f}")
+        for part in ("whole", "encoding"):
+            console.print(f"  {part}: " + ", ".join(f"{name} {value:.1f} ms" for name, value in timed[part].items()))
 
 
 def _interval(value: dict[str, float] | None, sign: str) -> str:

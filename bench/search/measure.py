@@ -16,6 +16,7 @@ from gnn.measure.bootstrap import Bootstrap
 from gnn.measure.metrics import at_k
 
 METRICS = ("recall", "ndcg")
+GAP = "search minus it"
 Values = dict[str, NDArray[np.float64]]
 """`METRICS` at 10 of each query."""
 
@@ -46,7 +47,7 @@ def compare(values: Mapping[str, Values], ours: str, kinds: Sequence[str]) -> di
         for name, mean, gap in zip(names, means, differences, strict=True):
             entry = report.setdefault(name, {})
             entry[f"{metric}@{K}"] = mean.to_dict()
-            entry[f"{ours} minus it, {metric}@{K}"] = asdict(gap) if name != ours else None
+            entry[f"{GAP}, {metric}@{K}"] = asdict(gap) if name != ours else None
     for name in names:
         report[name]["by kind"] = {
             kind: {metric: float(values[name][metric][np.array(kinds) == kind].mean()) for metric in METRICS}

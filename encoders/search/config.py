@@ -31,7 +31,7 @@ class SearchConfig:
     k1: float = 0.6
     b: float = 0.3
     mend: bool = True
-    meaning_least: float = 0.1
+    meaning_least: float = 0.0
     meaning_most: float = 0.8
     names: float = 0.05
     personal: float = 0.1

@@ -58,7 +58,7 @@ class Lexicon:
         words: distinct words; the row is the term.
         texts: how many texts hold each, int32, shape (n,); 0 for words of names alone.
         language: Snowball algorithm that tells forms of one word, empty for none.
-        real: words that exist whether or not the shop has them: they are never taken for misspelt ones.
+        real: words that exist whether or not the shop has them: they and their forms are never taken for misspelt ones.
     """
 
     words: Sequence[str]
@@ -85,8 +85,7 @@ class Lexicon:
         found = [*self._same(word), *self._forms(word)]
         if mend and len(word) > 2 and not word.isdigit():
             if not found:
-                exists = len(word) >= _LEAST_REAL and word in self.real
-                found += [] if exists else self._near(word, 1 if len(word) < 6 else 2, 1)
+                found += [] if self._exists(word) else self._near(word, 1 if len(word) < 6 else 2, 1)
             elif found[0].kind == "same":
                 found += self._near(word, 1, int(self.texts[found[0].term]) * _RARE + 1)
         found += self._abbreviations(word)
@@ -101,6 +100,14 @@ class Lexicon:
     def stems(self) -> list[str]:
         """Stem of each word."""
         return [self.stem(word) for word in self.words]
+
+    def _exists(self, word: str) -> bool:
+        """Whether it or another form of it is a real word."""
+        return len(word) >= _LEAST_REAL and self.stem(word) in self._real_stems
+
+    @cached_property
+    def _real_stems(self) -> frozenset[str]:
+        return frozenset(self.stem(word) for word in self.real)
 
     def _same(self, word: str) -> list[Reading]:
         at = self._place.get(word)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from encoders.search.bm25 import WordScores
 from encoders.search.catalogue import Catalogue, Rows
@@ -77,6 +78,7 @@ class Searcher:
         self._source = source
         self._intents = Intents(catalogue, index)
         self._facets = FacetCounter(catalogue)
+        self._blas = ThreadpoolController().select(user_api="blas")
 
     def search(self, text: str, k: int = 10, filters: Filters | None = None, prefer: Preference | None = None) -> Found:
         """The k best products for a text.
@@ -90,7 +92,8 @@ class Searcher:
         Raises:
             EncoderError: a query without a word, or a filter that names what the graph has not.
         """
-        passes = self._recommendable if filters is None else allowed(filters, self.catalogue)
+        asked = filters or Filters()
+        passes = self._recommendable if asked == Filters() else allowed(asked, self.catalogue)
         query = understand(text, self.index.lexicon, mend=self.config.mend)
         intents = self._intents.of(query.words)
         unsaid = {word for one in intents if one.unsaid for word in one.words}
@@ -125,7 +128,8 @@ class Searcher:
         if self._encode is None or self.index.vectors is None or not query.words:
             return _Scored(words, None, 0.0, words.score), None
         vector = self._encode(query.as_mended() if query.mended and cover >= CONFIRMED else query.text)
-        cosine = np.asarray(self.index.vectors @ vector, dtype=np.float32)
+        with self._blas.limit(limits=1):  # reading the matrix is what takes time: a second thread waits more than helps
+            cosine = np.asarray(self.index.vectors @ vector, dtype=np.float32)
         weight = meaning_weight(cover, self.config)
         return _Scored(words, cosine, weight, fuse(words, cosine, weight)), vector
 

@@ -95,6 +95,7 @@ def test_a_word_that_exists_is_not_taken_for_a_misspelt_one() -> None:
     counts = {"rice": 9, "wine": 30}
     assert [one[0] for one in read(lexicon(counts), "ripe")] == ["rice"]
     assert read(lexicon(counts, real=("ripe", "vine")), "ripe") == []
+    assert read(lexicon({"onions": 9}, real=("lotion",)), "lotions") == []  # nor is another form of one
 
 
 def test_a_rare_word_beside_a_frequent_one_may_mean_that_too() -> None:
