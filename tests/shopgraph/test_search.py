@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from encoders.search.searcher import Searcher
+from ingest.errors import ShopgraphError
 from ingest.progress import SilentProgress
+from shopgraph.cli.main import app
 from shopgraph.searching import Options, search, searching
 from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
 from shopgraph.workspace import Workspace
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Result]
 QUIET = SilentProgress()
 
 
 class Shop(Protocol):
     tables: Path
     workspace: Path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process, which reads torch once."""
+    for name in ("NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE", "SHOPGRAPH_STORE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: str, environment: dict[str, str] | None = None) -> Result:
+        return CliRunner().invoke(app, list(words), env=environment)
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +49,15 @@ def copy(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def asked(run: Run, workspace: Path, *words: str, **more: Any) -> dict[str, Any]:
     done = run("search", *words, "--json", "--workspace", str(workspace), **more)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def refusal(done: Result) -> str:
+    """The line that a person is told."""
+    assert isinstance(done.exception, ShopgraphError), done.exception
+    return str(done.exception)
 
 
 def test_hits_say_why(run: Run, copy: Path) -> None:
@@ -57,7 +78,7 @@ def test_hits_say_why(run: Run, copy: Path) -> None:
 
 def test_a_person_is_shown_the_same(run: Run, copy: Path) -> None:
     done = run("search", "cofee", "--workspace", str(copy))
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert "coffee for cofee" in " ".join(done.stdout.split())
     assert "cofee: searched for coffee" in done.stderr
     assert "names: category coffee (100%)" in done.stderr
@@ -128,10 +149,27 @@ def test_a_shop_without_text(run: Run, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "events.csv").write_text("user_id,product_id,event\nu,p,purchase\n")
     work = str(tmp_path / "w")
-    assert run("graph-build", str(tmp_path / "t"), "--workspace", work).returncode == 0
+    assert run("graph-build", str(tmp_path / "t"), "--workspace", work).exit_code == 0
     done = run("search", "tea", "--workspace", work)
-    assert done.returncode == 1
-    assert "nothing to search" in done.stderr.strip().splitlines()[-1]
+    assert done.exit_code == 1
+    assert "nothing to search" in refusal(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["tea", "--user", "u0"], "'u00'"),
+        (["tea", "--user", "zzzzzzz"], "shopgraph query"),
+        (["tea", "--category", "coffe"], "'coffee'"),
+        (["tea", "--brand", "tea hose 1"], "'tea house 1'"),
+        (["tea", "--min-price", "5", "--max-price", "2"], "--min-price"),
+        (["?!"], "has no word"),
+        ([""], "has no word"),
+        (["tea", "--native"], "full-text index"),
+    ],
+)
+def test_what_does_not_exist_is_named(run: Run, copy: Path, words: list[str], named: str) -> None:
+    assert named in refusal(run("search", *words, "--workspace", str(copy)))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +178,7 @@ def test_a_shop_without_text(run: Run, tmp_path: Path) -> None:
 def test_hostile_queries(run: Run, copy: Path, text: str) -> None:
     shown = text.replace("\x00", "\x01")  # no program can be given a NUL
     done = run("search", shown, "--workspace", str(copy))
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -151,7 +189,7 @@ def test_candidates_from_neo4js_indexes(run: Run, shop: Shop, empty_neo4j: Any, 
     login = {"NEO4J_USERNAME": empty_neo4j.username, "NEO4J_PASSWORD": empty_neo4j.password}
     work = tmp_path / "w"
     for words in (["graph-build", str(shop.tables), "--store", empty_neo4j.url], ["encode"]):
-        assert run(*words, "--workspace", str(work), environment=login).returncode == 0
+        assert run(*words, "--workspace", str(work), environment=login).exit_code == 0
     native = asked(run, work, "cofee number 4", "--native", environment=login)
     process = asked(run, work, "cofee number 4", environment=login)
     assert native["hits"][0] == process["hits"][0]
@@ -161,7 +199,7 @@ def test_candidates_from_neo4js_indexes(run: Run, shop: Shop, empty_neo4j: Any, 
     assert asked(run, work, hostile, "--native", environment=login)["hits"]
     for words in (["train", "--model", "item-knn"], ["publish", "--k", "2", "--similar", "0"]):
         done = run(*words, "--workspace", str(work), environment=login)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.stderr
     both = asked(run, work, "a warm drink", "--native", "--k", "40", environment=login)
     assert both["notes"] == [] or "vector index" not in both["notes"][0]
     exact = asked(run, work, "a warm drink", "--k", "40", environment=login)
