@@ -69,6 +69,11 @@ class Workspace:
         return self.root / "embeddings"
 
     @property
+    def search_index(self) -> Path:
+        """What search looks up in: made of the snapshot and the text vectors, no id of a person in it."""
+        return self.root / "search"
+
+    @property
     def runs(self) -> Path:
         """The archive of published runs, a folder each."""
         return self.root / "runs"

@@ -27,6 +27,7 @@ from shopgraph.cli.publish import command as publish
 from shopgraph.cli.query import QueryCommand
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
+from shopgraph.cli.search import command as search
 from shopgraph.cli.similar import command as similar
 from shopgraph.cli.trade_off import command as trade_off
 from shopgraph.cli.train import command as train
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recommend": recommend,
     "explain": explain,
     "similar": similar,
+    "search": search,
     "publish": publish,
     "plot": plot,
     "query": query,
@@ -67,6 +69,10 @@ _EXTRAS = {
     "torch": "train",
     "torch_geometric": "train",
     "transformers": "train",
+    "bm25s": "train",
+    "jieba": "train",
+    "rapidfuzz": "train",
+    "Stemmer": "train",
     "matplotlib": "train",
     "optuna": "train",
     "plotly": "plot",

@@ -18,6 +18,7 @@ from gnn.evaluation.recs_file import evaluate_recs
 from gnn.evaluation.report import table
 from gnn.model.training import train
 from gnn.serving.explain import Explainer
+from gnn.serving.preference import preference
 from gnn.serving.reasons import lists_with_reasons
 from gnn.serving.recommend import Recommendations, Repeats
 from gnn.serving.similar import similar, similar_all
@@ -390,3 +391,15 @@ def test_similar_of_all_products_is_similar_of_each(served: Recommendations) -> 
         mine = every[every["product_id"] == product].reset_index(drop=True)
         pd.testing.assert_frame_equal(mine.drop(columns="score"), one.drop(columns="score"))
         np.testing.assert_allclose(mine["score"], one["score"], rtol=1e-5)
+
+
+def test_preference_scores_products_in_any_order(served: Recommendations) -> None:
+    """The scores of next-purchase lists, for rows as they come: a search asks for its candidates best first."""
+    ranked = served.recommend(["u04"], 6, repeats="include")
+    rows = served.snapshot.nodes["Product"].ids.rows(ranked["product_id"].tolist())
+    shuffled = rows[[4, 0, 5, 2, 1, 3]]
+    scores = preference(served, "u04")(shuffled)
+    assert shuffled[np.argsort(-scores)].tolist() == rows.tolist()
+    np.testing.assert_allclose(np.sort(scores)[::-1], ranked["score"], rtol=1e-4)
+    with pytest.raises(GnnError, match="nobody"):
+        preference(served, "nobody")

@@ -127,6 +127,7 @@ def test_a_workspace_that_cannot_be_written(run: Run, shop: Shop, tmp_path: Path
         (["explain", "--user", "nobody", "--product", "p01"], "nobody"),
         (["explain", "--user", "u00", "--product", "nothing"], "nothing"),
         (["similar", "--product", "nothing"], "nothing"),
+        (["search", "tea", "--brand", "tea hose 1"], "'tea house 1'"),
         (["query", "no-such-query"], "no-such-query"),
         (["query", "--cypher", "MATCH (n) SET n.x = 1"], "SET"),
         (["query", "--cypher", "MATCH (n:Nowhere) RETURN n"], "Nowhere"),

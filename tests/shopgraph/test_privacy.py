@@ -97,6 +97,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     events = ["--events", str(root / "source" / "later" / "new.csv"), "--out", str(root / "visits.parquet")]
     command(root, "recommend-events", "recommend", *events)
     command(root, "recommend", "recommend", "--user", USER, "--json")
+    command(root, "search", "search", "tea", "--user", USER, "--json")
     command(root, "publish", "publish", "--k", "3", "--similar", "3", "--json")
     asked = ["--cypher", "MATCH (u:User {id: $id}) RETURN u.id AS id", "--param", f"id={USER}"]
     command(root, "query", "query", *asked, "--out", str(root / "asked.json"))

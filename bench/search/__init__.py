@@ -1,0 +1,1 @@
+"""Quality and speed of search, with relevance that nobody made up."""

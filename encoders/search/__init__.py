@@ -1,0 +1,1 @@
+"""Product search: words, spelling, meaning, names, and one list of them."""
