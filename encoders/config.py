@@ -49,7 +49,7 @@ class EncoderConfig:
     batch_tokens: int = 0
     device: str = "auto"
     precision: str = "auto"
-    measure_from: int = 20_000
+    measure_from: int = 30_000
     cache: str = ""
     threads: int = 0
     text: TextConfig = field(default_factory=TextConfig)
