@@ -18,8 +18,8 @@ _PUBLISHED = """\
 MATCH (r:Run {current: true}) WHERE r.vector_index IS NOT NULL
 RETURN r.vector_index AS index, r.vector_property AS property"""
 _VECTORS = "MATCH (p:Product) WHERE p.id IN $ids AND p[$property] IS NOT NULL RETURN p.id AS id, p[$property] AS vector"
-_ALL_WORDS_AND_NEAR = 0.3
-"""Weight of a word one edit away in the store's text: its analyser keeps accents, which the words do not have."""
+_NEAR = 0.3
+"""Weight of words one edit away: the index keeps accents, which the words asked for do not have."""
 _LEAST_NEAR = 4
 
 
@@ -55,7 +55,7 @@ def products_by_words(store: Store, words: Mapping[str, float], k: int) -> list[
         k: most products.
     """
     asked = [f"{word}^{weight:.3f}" for word, weight in words.items()]
-    asked += [f"{word}~1^{_ALL_WORDS_AND_NEAR}" for word in words if len(word) >= _LEAST_NEAR and word.isalpha()]
+    asked += [f"{word}~1^{_NEAR}" for word in words if len(word) >= _LEAST_NEAR and word.isalpha()]
     if not asked:
         return []
     answer = store.run(_BY_WORDS, {"words": " ".join(asked), "k": k}, max_rows=k)

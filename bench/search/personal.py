@@ -26,7 +26,7 @@ from ingest.contract import LEVEL_SEPARATOR
 from kg.snapshot import Snapshot
 
 HOUSEHOLDS, EACH = 400, 2
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.4)
+WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)
 OURS, SAME = "search for the household", "search for anybody"
 
 
@@ -57,9 +57,12 @@ def personal(workspace: Path, snapshot: Snapshot, encoder: TextEncoder, scratch:
         tried[weight] = float(values["ndcg"].mean())
     best = max(tried, key=lambda weight: tried[weight])
     rest = ~chosen_on
+    weights = {SAME: 0.0, OURS: SearchConfig().personal}
+    if best != SearchConfig().personal:
+        weights[f"{OURS}, weight {best}"] = best
     values = {
         name: measure(_ranker(shop, weight, asked, likes, rest), asked.queries, groups, rest)
-        for name, weight in ((SAME, 0.0), (OURS, SearchConfig().personal), (f"{OURS}, weight {best}", best))
+        for name, weight in weights.items()
     }
     kinds = ["type"] * int(rest.sum())
     report = {"queries": len(kinds), "model": served.bundle.model, "validation": tried}

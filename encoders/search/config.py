@@ -34,7 +34,7 @@ class SearchConfig:
     meaning_least: float = 0.0
     meaning_most: float = 0.8
     names: float = 0.05
-    personal: float = 0.1
+    personal: float = 0.4
     depth: int = 200
 
     def __post_init__(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,9 @@ Vectors = NDArray[np.float32]
 FORMAT = 1
 _HEAD = "index.json"
 _BM25 = "bm25"
+_BUILDING = ".building-"
+_ABANDONED_S = 3600
+"""Seconds after which a build that has not got its name will not get it."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,14 @@ def open_index(
         return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=folder))
+        scratch = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder))
         try:
             with (progress or SilentProgress()).station("index text"):
                 _build(snapshot, vectors, config, scratch)
             _put(scratch, place, config)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        for older in folder.iterdir():
-            if older.name != name and not older.name.startswith("."):
-                shutil.rmtree(older, ignore_errors=True)
+        _tidy(folder, name)
     except OSError as error:
         what = f"the search index cannot be written: {error.strerror}"
         raise EncoderError(what, str(folder), "check permissions and disk space") from error
@@ -158,13 +159,21 @@ def _mapped(path: Path) -> NDArray[Any]:
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
+def _tidy(folder: Path, name: str) -> None:
+    """Remove indexes of other inputs, and what killed builds have left; one that is being built is let alone."""
+    for other in folder.iterdir():
+        building = other.name.startswith(_BUILDING)
+        if other.name != name and not (building and time.time() - other.stat().st_mtime < _ABANDONED_S):
+            shutil.rmtree(other, ignore_errors=True)
+
+
 def _put(scratch: Path, place: Path, config: SearchConfig) -> None:
     """Give the finished folder its name; where another process was first, its index is the same."""
     if place.exists() and _load(place, config) is None:
         shutil.rmtree(place)
     try:
         scratch.chmod(0o755)
-        os.rename(scratch, place)  # noqa: PTH104 - Path.rename is the same; this reads as what it is
+        scratch.rename(place)
     except OSError:
         if not place.exists():
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +133,14 @@ def test_a_build_that_fails_leaves_nothing(shop: Snapshot, tmp_path: Path, monke
     with pytest.raises(EncoderError, match="No space left"):
         open_index(shop, None, PLAIN, tmp_path / "search")
     assert folders(tmp_path / "search") == []
+
+
+def test_what_a_killed_build_left_goes_with_a_later_one(shop: Snapshot, tmp_path: Path) -> None:
+    for name, age in ((".building-old", 7200), (".building-now", 0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age, time.time() - age))
+    open_index(shop, None, PLAIN, tmp_path)
+    assert [name for name in folders(tmp_path) if name.startswith(".")] == [".building-now"]
 
 
 def test_a_shop_without_any_text_is_told_so(make_shop: MakeShop, tmp_path: Path) -> None:
