@@ -134,7 +134,7 @@ class TextEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        with _quietly():
+        with quietly():
             try:
                 return transformers.AutoTokenizer.from_pretrained(
                     self.files.modules.transformer, local_files_only=True, trust_remote_code=False
@@ -144,7 +144,7 @@ class TextEncoder:
 
     @cached_property
     def _model(self) -> Embedder:
-        with _quietly():
+        with quietly():
             try:
                 return load_embedder(self.files, self.dtype).to(self.device)
             # a torn weights file raises an error type of the safetensors extension that derives from Exception alone
@@ -194,7 +194,7 @@ def _cores(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No progress bars and no remarks while transformers loads; its settings are as before afterwards."""
     log: Any = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()

@@ -8,9 +8,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
 from encoders.product_text import other_script_share, product_texts
 from encoders.text_encoder import TextEncoder, Vectors
+from encoders.tuning.provenance import read_provenance
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import Snapshot
 
@@ -46,6 +47,7 @@ class VectorsHead:
         encoded: texts that had to be encoded, the others came from the cache.
         seconds: how long that took.
         note: a warning for people, empty without one.
+        tuned: what the encoder was tuned on (`encoders.tuning.provenance`), empty where it was not.
     """
 
     format: int
@@ -60,6 +62,7 @@ class VectorsHead:
     encoded: int
     seconds: float
     note: str
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def encode_products(
             encoded=encoded,
             seconds=round(time.perf_counter() - started, 3),
             note=_note(snapshot, encoder),
+            tuned=read_provenance(encoder.files.folder),
         )
         _write(folder, head, vectors[[place[text] for text in texts]])
     except OSError as error:

@@ -40,7 +40,7 @@ def as_toml(value: Any) -> str:
 def settings_page() -> str:
     """The whole page as Markdown."""
     settings = Settings()
-    groups = {"ingest": settings.ingest, "encode": settings.encode}
+    groups = {"ingest": settings.ingest, "encode": settings.encode, "finetune": settings.finetune}
     groups |= {f.name: getattr(settings.gnn, f.name) for f in dataclasses.fields(settings.gnn)}
     return "".join([HEAD, *(part for name, config in groups.items() for part in _section(name, config))])
 

@@ -64,6 +64,11 @@ class Workspace:
         return self.root / "embeddings"
 
     @property
+    def encoder(self) -> Path:
+        """The text encoder that was tuned on the graph: a model directory."""
+        return self.root / "encoder"
+
+    @property
     def runs(self) -> Path:
         """The archive of published runs, a folder each."""
         return self.root / "runs"

@@ -52,5 +52,8 @@ def show(vectors: NodeVectors) -> None:
     console.say(
         f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {head.model}"
     )
+    if head.tuned:
+        until = head.tuned["split"].get("until")
+        console.say("the encoder was tuned on the graph" + (f", on events before {until}" if until else ""))
     if head.note:
         console.say(f"note: {head.note}")

@@ -58,7 +58,7 @@ def test_the_page_is_current() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     settings = Settings()
-    groups = [settings.ingest, settings.encode, *vars(settings.gnn).values()]
+    groups = [settings.ingest, settings.encode, settings.finetune, *vars(settings.gnn).values()]
     silent = [f"{type(g).__name__}.{name}" for g in groups for name, _, meaning in documented_fields(g) if not meaning]
     assert silent == []
     assert not re.search(r"\| +\|$", settings_page(), flags=re.MULTILINE)
