@@ -30,7 +30,8 @@ class FinetuneConfig:
         warmup: share of the steps over which the learning rate rises.
         dropout: of the transformer, while it is tuned.
         temperature: what cosines are divided by in the softmax.
-        batch: texts per step, hard negatives included.
+        batch: texts per step, companions and hard negatives included.
+        recent: steps for which a vector counts as new after it was computed; older ones are part of no anchor.
         hard: share of a step's texts that are hard negatives: texts near to another one of the step, in the vectors of
             the moment, that are no partners of it.
         near: a hard negative is drawn from so many nearest texts.
@@ -68,6 +69,7 @@ class FinetuneConfig:
     dropout: float = 0.1
     temperature: float = 0.05
     batch: int = 96
+    recent: int = 20
     hard: float = 0.25
     near: int = 16
     histories: int = 4
@@ -120,7 +122,7 @@ class FinetuneConfig:
 
 _LEAST: dict[str, float] = {
     **dict.fromkeys(("rank", "alpha", "near", "history", "stretch", "most", "steps", "check", "patience"), 1),
-    **dict.fromkeys(("histories", "partners", "masked_steps", "seed", "threads"), 0),
+    **dict.fromkeys(("histories", "partners", "masked_steps", "recent", "seed", "threads"), 0),
     **dict.fromkeys(("lr", "weight_decay", "popularity", "logq", "window_days", "max_seconds"), 0),
     "batch": 2,
     "max_tokens": 3,

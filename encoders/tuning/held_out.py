@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from encoders.tuning.pairs import Rows, TextPairs, spans
+from encoders.tuning.pairs import Rows, TextPairs, ranges, spans
 
-USERS = 1500
-"""Users asked at most."""
+USERS, HISTORY = 600, 30
+"""Users asked at most, and their latest texts that tell what they like: all of that is encoded at every look."""
 K = 20
 
 
@@ -21,13 +21,18 @@ class Question:
 
     Attributes:
         texts: rows of the held-out texts, ascending, shape (h,).
-        histories: the users' other texts, ones, shape (u, n_texts).
+        histories: the users' latest other texts, ones, shape (u, n_texts).
         taken: the held-out texts that they took, shape (u, h).
     """
 
     texts: Rows
     histories: sp.csr_matrix
     taken: NDArray[np.bool_]
+
+    @property
+    def needed(self) -> Rows:
+        """Texts whose vectors answer it, ascending."""
+        return np.union1d(self.texts, self.histories.indices).astype(np.int64)
 
     def ndcg(self, vectors: NDArray[np.float32]) -> float:
         """Mean NDCG at 20 of ranking the held-out texts by cosine with the sum of a user's vectors; 0 without users.
@@ -59,7 +64,7 @@ def hold_out(pairs: TextPairs, share: float, rng: np.random.Generator) -> tuple[
     able = np.unique(pairs.users[held[pairs.texts]])
     able = able[np.diff(rest.indptr)[able] > 0]
     users = np.sort(rng.permutation(able)[:USERS])
-    bounds, entries = spans(rest.indptr, users)
+    bounds, entries = ranges(np.maximum(rest.indptr[users], rest.indptr[users + 1] - HISTORY), rest.indptr[users + 1])
     ones = np.ones(len(entries), np.float32)
     histories = sp.csr_matrix((ones, rest.texts[entries], bounds), shape=(len(users), pairs.n_texts))
     place = np.full(pairs.n_texts, -1)

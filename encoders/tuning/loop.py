@@ -79,6 +79,7 @@ class TuningLoop:
         self.trainee, self.question, self.bank, self.config = trainee, question, vectors, config
         self.drawer = Drawer(pairs, config)
         self.prior = (config.logq * np.log(np.maximum(pairs.takers, 1))).astype(np.float32)
+        self.computed = np.zeros(len(vectors), np.int64)
         self.rng = np.random.default_rng(config.seed)
         self.masked = MaskedLanguage(trainee) if config.masked_steps else None
         self.state = TuneState(weights=trainee.state())
@@ -128,12 +129,13 @@ class TuningLoop:
         return self.drawer.size > 1 and s.step < c.steps and s.step - s.best_step < c.patience * c.check and not late
 
     def _step(self) -> float:
-        step = self.drawer.draw(self.rng, self.bank)
+        new = self.state.step - self.computed <= self.config.recent
+        step = self.drawer.draw(self.rng, self.bank, new)
         fresh = self.trainee.vectors(step.texts)
         loss = info_nce(step, fresh, self.bank, self.config.temperature, self.prior[step.texts])
         self._descend(loss, self.state.step, self.config.steps)
-        self.bank[step.texts] = fresh.detach().cpu().numpy()
         self.state.step += 1
+        self.bank[step.texts], self.computed[step.texts] = fresh.detach().cpu().numpy(), self.state.step
         return float(loss.detach())
 
     def _descend(self, loss: Tensor, step: int, steps: int) -> None:
@@ -153,7 +155,8 @@ class TuningLoop:
         if s.step:
             s.losses.append(loss)
         if s.step or s.masked:
-            self.bank[self.question.texts] = self.trainee.encoded(self.question.texts)
+            rows = self.question.needed
+            self.bank[rows], self.computed[rows] = self.trainee.encoded(rows), s.step
         value = self.question.ndcg(self.bank)
         s.validation.append(value)
         if value > s.best or not len(self.question.texts):
@@ -185,6 +188,7 @@ class TuningLoop:
             "head": [p.detach() for p in self.masked.weights] if self.masked and words else [],
             "optimizer": self.optimizer.state_dict(),
             "bank": torch.from_numpy(self.bank),
+            "computed": torch.from_numpy(self.computed),
             "rng": self.rng.bit_generator.state,
             "noise": torch.get_rng_state(),
             "device_noise": torch.cuda.get_rng_state() if self.trainee.device.type == "cuda" else None,
@@ -204,7 +208,7 @@ class TuningLoop:
             parameter.data.copy_(value)
         self.trainee.restore(saved["weights"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.bank[:] = saved["bank"].cpu().numpy()
+        self.bank[:], self.computed[:] = saved["bank"].cpu().numpy(), saved["computed"].cpu().numpy()
         self.rng.bit_generator.state = saved["rng"]
         torch.set_rng_state(saved["noise"].cpu())
         if saved["device_noise"] is not None:

@@ -52,45 +52,86 @@ def test_ranges_one_after_another(parts: list[tuple[int, int]]) -> None:
     assert bounds.tolist() == np.concatenate([[0], np.cumsum(length)]).tolist()
 
 
+ALL = np.ones(6, np.bool_)
+
+
 def test_a_step_by_hand(pairs: TextPairs) -> None:
-    vectors = np.eye(6, dtype=np.float32)
-    step = Drawer(pairs, CONFIG).draw(np.random.default_rng(0), vectors)
-    assert sorted(step.texts.tolist()) == [0, 1, 2, 3]  # what cannot be learned is no negative either
+    drawer, vectors = Drawer(pairs, CONFIG), np.eye(6, dtype=np.float32)
+    steps = [drawer.draw(np.random.default_rng(seed), vectors, ALL) for seed in range(40)]
+    assert {t for s in steps for t in s.texts.tolist()} == {0, 1, 2, 3}  # what cannot be learned is no negative either
+    step = next(s for s in steps if len(s.texts) == 4)
     bags = [set(np.flatnonzero(row).tolist()) for row in step.bags.toarray()]
     asked = step.texts[step.answer].tolist()
-    histories, rest = slice(0, 6), slice(6, None)
-    # text 1: after 0 (user 0) or after 3 (user 1); text 2: after 0 and 1; three histories each
-    assert sorted(asked[histories]) == [1, 1, 1, 2, 2, 2]
-    for row, text in enumerate(asked[histories]):
-        bag = bags[row]
+    masked = [{int(t) for t in step.texts[row]} for row in step.masked]
+    # the last six are partners, two of each text that has any; before them come histories, three of each text that
+    # comes after another, and one more for each companion of a history
+    drawn = len(asked) - 6
+    assert 6 <= drawn <= 10
+    assert sorted(asked[drawn - 6 : drawn]) == [1, 1, 1, 2, 2, 2]
+    for text, bag, hidden in zip(asked[:drawn], bags, masked, strict=False):
+        # text 1: after 0 (user 0) or after 3 (user 1); text 2: after 0 and 1
         assert bag in ([{0}, {3}] if text == 1 else [{0, 1}])
         user = {0, 1, 2} if 0 in bag else {3, 1}
-        masked = {int(t) for t in step.texts[step.masked[row]]}
-        assert masked == user - {text}  # all that the user took, now or later, but the answer
-    # partners: two draws for each text that has any; 0 stands together with 1, and 1 with 0 and 3
-    assert sorted(asked[rest]) == [0, 0, 1, 1, 3, 3]
-    for row, text in enumerate(asked[rest], start=6):
-        (partner,) = bags[row]
+        assert hidden == user - {text}  # all that the user took, before or after, but the answer
+    # 0 stands together with 1, and 1 with 0 and 3
+    assert sorted(asked[drawn:]) == [0, 0, 1, 1, 3, 3]
+    for text, (partner,), hidden in zip(asked[drawn:], bags[drawn:], masked[drawn:], strict=True):
         known = {0: {1}, 1: {0, 3}, 3: {1}}[partner]
         assert text in known
-        masked = {int(t) for t in step.texts[step.masked[row]]}
-        assert masked == (known | {partner}) - {text}
+        assert hidden == (known | {partner}) - {text}
     assert not step.masked[np.arange(len(asked)), step.answer].any()
     np.testing.assert_allclose(step.bags.sum(1), 1, atol=1e-6)
 
 
+def test_anchors_are_made_of_new_vectors_alone(pairs: TextPairs) -> None:
+    """But for the step's own texts, which are as new as can be."""
+    config = replace(CONFIG, batch=2, histories=20, partners=20)
+    seen = set()
+    for seed in range(30):
+        new = np.zeros(6, np.bool_)
+        new[3] = True
+        step = Drawer(pairs, config).draw(np.random.default_rng(seed), np.eye(6, dtype=np.float32), new)
+        ready = {3, *step.texts.tolist()}
+        for row, text in enumerate(step.texts[step.answer].tolist()):
+            bag = frozenset(np.flatnonzero(step.bags[row].toarray()).tolist())
+            assert bag
+            assert bag <= ready
+            seen.add((text, bag))
+        np.testing.assert_allclose(step.bags.sum(1), 1, atol=1e-6)
+    assert (1, frozenset({3})) in seen
+    assert (2, frozenset({0})) in seen  # 1 came before 2 as well, but stood in no step with 0 and 2
+
+
+def test_every_text_has_a_companion_in_its_step() -> None:
+    """Histories of two and pairs of partners: whoever is drawn first, the other one comes along."""
+    n = 40
+    couples = {(i, i + 1): 1.0 for i in range(20, n, 2)} | {(i + 1, i): 1.0 for i in range(20, n, 2)}
+    pairs = TextPairs(n, np.arange(0, 21, 2), np.arange(20), {"together": partners(n, couples)})
+    config, found = replace(CONFIG, batch=6), 0
+    for seed in range(20):
+        step = Drawer(pairs, config).draw(
+            np.random.default_rng(seed), np.eye(n, dtype=np.float32), np.zeros(n, np.bool_)
+        )
+        texts = set(step.texts.tolist())
+        found += sum(t ^ 1 in texts for t in step.texts[:3].tolist())
+        for row, text in enumerate(step.texts[step.answer].tolist()):
+            assert np.flatnonzero(step.bags[row].toarray()).tolist() == [text ^ 1]
+    assert found >= 20  # the kind is drawn by a coin: half of the texts have no pair of the kind drawn
+
+
 def test_partners_are_drawn_by_weight(pairs: TextPairs) -> None:
     drawer = Drawer(pairs, replace(CONFIG, histories=0, partners=4000))
-    step = drawer.draw(np.random.default_rng(1), np.eye(6, dtype=np.float32))
-    of_one = step.bags[step.texts[step.answer] == 1].sum(0)
-    share = np.asarray(of_one).ravel() / 4000
+    step = drawer.draw(np.random.default_rng(1), np.eye(6, dtype=np.float32), ALL)
+    asked_for_one = (step.texts[step.answer] == 1) & (np.arange(len(step.answer)) >= len(step.answer) - 12_000)
+    share = np.asarray(step.bags[asked_for_one].sum(0)).ravel() / 4000
     assert share[0] == pytest.approx(0.75, abs=0.03)  # weights 3 and 1
     assert share[3] == pytest.approx(0.25, abs=0.03)
 
 
 def test_a_history_is_cut_to_its_latest_texts() -> None:
-    line = TextPairs(5, np.array([0, 5]), np.arange(5), {})
-    step = Drawer(line, replace(CONFIG, history=2)).draw(np.random.default_rng(0), np.eye(5, dtype=np.float32))
+    line, all_new = TextPairs(5, np.array([0, 5]), np.arange(5), {}), np.ones(5, np.bool_)
+    drawer = Drawer(line, replace(CONFIG, history=2))
+    step = drawer.draw(np.random.default_rng(0), np.eye(5, dtype=np.float32), all_new)
     for row, text in enumerate(step.texts[step.answer].tolist()):
         assert np.flatnonzero(step.bags[row].toarray()).tolist() == list(range(max(0, text - 2), text))
 
@@ -118,14 +159,16 @@ def test_hard_negatives_join_the_step() -> None:
     pairs = TextPairs(n, np.array([0]), np.zeros(0, np.int64), {"next": partners(n, chain)})
     angle = np.arange(n) * 0.01
     vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-    drawer = Drawer(pairs, replace(CONFIG, batch=8, hard=0.5, near=1))
-    for seed in range(5):
-        step = drawer.draw(np.random.default_rng(seed), vectors)
+    drawer, all_new, found = Drawer(pairs, replace(CONFIG, batch=8, hard=0.5, near=1)), np.ones(n, np.bool_), 0
+    for seed in range(10):
+        step = drawer.draw(np.random.default_rng(seed), vectors, all_new)
         assert len(set(step.texts.tolist())) == len(step.texts) <= 8
-        seeds, hard = set(step.texts[:4].tolist()), step.texts[4:].tolist()
+        seeds, others = set(step.texts[:2].tolist()), step.texts[2:].tolist()
         # the nearest that is no neighbour on the chain stands two further on
-        assert all({(h + 2) % n, (h - 2) % n} & seeds for h in hard)
+        hard = [t for t in others if {(t + 2) % n, (t - 2) % n} & seeds]
+        found += len(hard)
         assert set(hard) <= set(step.texts[step.answer].tolist())  # they are answers of their own anchors
+    assert found >= 10
 
 
 def test_held_out_texts_leave_every_pair_and_are_asked_for(pairs: TextPairs) -> None:
