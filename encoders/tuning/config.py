@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from encoders.config import DEVICES, PRECISIONS
 from encoders.errors import EncoderError
 
-METHODS = ("lora", "full")
+METHODS = ("lora", "full", "head")
 LAYERS = ("all", "attention", "feed-forward")
 
 
@@ -19,17 +19,18 @@ class FinetuneConfig:
         use: whether `encode` takes the tuned encoder of the workspace where there is one. The model that is tuned is
             `encode.model`.
         method: `lora` trains small matrices beside the linear layers (Hu et al. 2021) and adds them to the weights at
-            the end; `full` trains all weights.
+            the end; `full` trains all weights; `head` a linear layer over the vectors, the model staying as it is.
         rank: width of the matrices of LoRA.
         alpha: their sum is scaled by alpha / rank.
         layers: linear layers that get them: `all`, `attention` (what its module calls query, key, value and output)
             or `feed-forward` (the others).
         lr: learning rate of AdamW at its peak, after a linear warm-up and before a linear decay; 0: 5e-4 with LoRA,
-            5e-5 without.
+            5e-5 for all weights, 3e-4 for the layer over the vectors.
         weight_decay: decoupled weight decay.
         warmup: share of the steps over which the learning rate rises.
         dropout: of the transformer, while it is tuned.
-        temperature: what cosines are divided by in the softmax.
+        temperature: start of what cosines are divided by in the softmax; it is learned. Too low a start makes tuning
+            flatten the cosines first, which undoes what the model knew.
         batch: texts per step, companions and hard negatives included.
         recent: steps for which a vector counts as new after it was computed; older ones are part of no anchor.
         hard: share of a step's texts that are hard negatives: texts near to another one of the step, in the vectors of
@@ -49,6 +50,8 @@ class FinetuneConfig:
         patience: looks without a better value after which tuning ends.
         held_out: share of the texts set aside: no pair of theirs is learned from, and validation ranks them for the
             users who took them.
+        blend: after the last step also tried on validation: so much of the tuned weights, the rest of those begun with
+            (Wortsman et al. 2022, "Robust fine-tuning").
         max_tokens: texts are cut after so many tokens while tuning; `encode.max_tokens` holds too.
         max_seconds: tuning ends with the look after which this time is over; 0: never.
         masked_steps: steps of masked-language modelling on the texts before the pairs (Devlin et al. 2019).
@@ -67,7 +70,7 @@ class FinetuneConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1
     dropout: float = 0.1
-    temperature: float = 0.05
+    temperature: float = 0.2
     batch: int = 96
     recent: int = 20
     hard: float = 0.25
@@ -84,6 +87,7 @@ class FinetuneConfig:
     check: int = 75
     patience: int = 3
     held_out: float = 0.05
+    blend: tuple[float, ...] = (0.5,)
     max_tokens: int = 64
     max_seconds: float = 840.0
     masked_steps: int = 0
@@ -111,13 +115,18 @@ class FinetuneConfig:
             if not 0 <= getattr(self, name) < 1:
                 what = f"{name} = {getattr(self, name)}"
                 raise EncoderError(what, f"finetune.{name}", "use 0 or more, less than 1")
+        if self.method == "head" and self.masked_steps:
+            what = "a layer over the vectors cannot learn words"
+            raise EncoderError(what, "finetune.masked_steps", "set it to 0, or use another finetune.method")
+        if any(not 0 < share < 1 for share in self.blend):
+            raise EncoderError(f"blend = {list(self.blend)}", "finetune.blend", "use shares between 0 and 1")
         if self.temperature <= 0:
             raise EncoderError(f"temperature = {self.temperature}", "finetune.temperature", "use more than 0")
 
     @property
     def peak(self) -> float:
         """The learning rate at its peak."""
-        return self.lr or (5e-4 if self.method == "lora" else 5e-5)
+        return self.lr or {"lora": 5e-4, "full": 5e-5, "head": 3e-4}[self.method]
 
 
 _LEAST: dict[str, float] = {

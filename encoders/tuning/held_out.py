@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from encoders.tuning.pairs import Rows, TextPairs, ranges, spans
 
-USERS, HISTORY = 600, 30
+USERS, HISTORY = 500, 20
 """Users asked at most, and their latest texts that tell what they like: all of that is encoded at every look."""
 K = 20
 

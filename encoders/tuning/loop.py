@@ -20,11 +20,13 @@ from encoders.tuning.held_out import Question
 from encoders.tuning.masked import MaskedLanguage
 from encoders.tuning.objective import info_nce
 from encoders.tuning.pairs import TextPairs
-from encoders.tuning.trainee import Trainee
+from encoders.tuning.trainee import Learner, Trainee
 from ingest.progress import Progress
 
 CLIP = 1.0
 """Most length of a step's gradient."""
+TEMPERATURE_LR = 0.01
+"""Of the logarithm of the temperature, at the peak."""
 
 
 @dataclass
@@ -38,7 +40,9 @@ class TuneState:
         best: the best validation value.
         weights: the trained weights then.
         losses: mean loss between two looks.
+        temperature: learned so far.
         validation: the value before tuning and at every look.
+        blends: validation of the weights mixed with those begun with, by share.
         seconds: of all runs together.
     """
 
@@ -48,12 +52,17 @@ class TuneState:
     best: float = -math.inf
     weights: dict[str, Tensor] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
+    temperature: float = 0.0
     validation: list[float] = field(default_factory=list)
+    blends: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     def facts(self) -> dict[str, Any]:
         """What is told of a tuning; JSON-able."""
-        said = {"steps": self.best_step, "steps_run": self.step, "losses": self.losses, "validation": self.validation}
+        said: dict[str, Any] = {"steps": self.best_step, "steps_run": self.step, "losses": self.losses}
+        said["validation"] = self.validation
+        said["blends"] = self.blends
+        said["temperature"] = round(self.temperature, 4)
         return said | {"seconds": round(self.seconds, 1)}
 
 
@@ -70,7 +79,7 @@ class TuningLoop:
 
     def __init__(
         self,
-        trainee: Trainee,
+        trainee: Learner,
         pairs: TextPairs,
         question: Question,
         vectors: NDArray[np.float32],
@@ -81,14 +90,19 @@ class TuningLoop:
         self.prior = (config.logq * np.log(np.maximum(pairs.takers, 1))).astype(np.float32)
         self.computed = np.zeros(len(vectors), np.int64)
         self.rng = np.random.default_rng(config.seed)
-        self.masked = MaskedLanguage(trainee) if config.masked_steps else None
+        self.masked = MaskedLanguage(trainee) if config.masked_steps and isinstance(trainee, Trainee) else None
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature), device=trainee.device))
         self.state = TuneState(weights=trainee.state())
         self._begin(self.masked.weights if self.masked else [])
 
     def _begin(self, others: list[nn.Parameter]) -> None:
-        """A fresh optimiser over the trained weights and `others`."""
+        """A fresh optimiser over the trained weights, the temperature and `others`."""
         weights = [*self.trainee.weights.values(), *others]
-        self.optimizer = torch.optim.AdamW(weights, lr=self.config.peak, weight_decay=self.config.weight_decay)
+        groups: list[dict[str, Any]] = [
+            {"params": weights, "peak": self.config.peak, "weight_decay": self.config.weight_decay},
+            {"params": [self.log_temperature], "peak": TEMPERATURE_LR, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups)
 
     def run(self, progress: Progress, checkpoint: Path) -> TuneState:
         """Tune until validation has stopped improving, or steps or time are over; the best weights are put back.
@@ -97,7 +111,7 @@ class TuningLoop:
             progress: shows loss and validation at every look.
             checkpoint: file to save to at every look, and to go on from if it is there.
         """
-        began, before = time.monotonic(), 0.0
+        begun, began, before = self.trainee.state(), time.monotonic(), 0.0
         if checkpoint.exists():
             self.restore(checkpoint)
             before = self.state.seconds
@@ -120,8 +134,20 @@ class TuningLoop:
                     f"loss {self.state.losses[-1]:.4f}, validation NDCG {self.state.validation[-1]:.4f}, "
                     f"untuned {self.state.validation[0]:.4f}"
                 )
+        self._blend(begun)
         self.trainee.restore(self.state.weights)
         return self.state
+
+    def _blend(self, began: dict[str, Tensor]) -> None:
+        """Keep a mean of the best weights and those begun with where validation prefers it."""
+        best = self.state.weights
+        for share in self.config.blend if self.state.best_step and len(self.question.texts) else ():
+            mixed = {name: share * best[name] + (1 - share) * value for name, value in began.items()}
+            self.trainee.restore(mixed)
+            value = self._judged()
+            self.state.blends[str(share)] = value
+            if value > self.state.best:
+                self.state.best, self.state.weights = value, mixed
 
     def _goes_on(self) -> bool:
         s, c = self.state, self.config
@@ -129,10 +155,12 @@ class TuningLoop:
         return self.drawer.size > 1 and s.step < c.steps and s.step - s.best_step < c.patience * c.check and not late
 
     def _step(self) -> float:
+        if self.trainee.refresh and self.state.step % self.trainee.refresh == 0:
+            self.bank[:], self.computed[:] = self.trainee.encoded(np.arange(len(self.bank))), self.state.step
         new = self.state.step - self.computed <= self.config.recent
         step = self.drawer.draw(self.rng, self.bank, new)
         fresh = self.trainee.vectors(step.texts)
-        loss = info_nce(step, fresh, self.bank, self.config.temperature, self.prior[step.texts])
+        loss = info_nce(step, fresh, self.bank, self.log_temperature.exp(), self.prior[step.texts])
         self._descend(loss, self.state.step, self.config.steps)
         self.state.step += 1
         self.bank[step.texts], self.computed[step.texts] = fresh.detach().cpu().numpy(), self.state.step
@@ -143,7 +171,7 @@ class TuningLoop:
         rise = max(1, round(self.config.warmup * steps))
         scale = min((step + 1) / rise, (steps - step) / max(1, steps - rise))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.peak * scale
+            group["lr"] = group["peak"] * scale
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], CLIP)
@@ -154,13 +182,17 @@ class TuningLoop:
         s = self.state
         if s.step:
             s.losses.append(loss)
-        if s.step or s.masked:
-            rows = self.question.needed
-            self.bank[rows], self.computed[rows] = self.trainee.encoded(rows), s.step
-        value = self.question.ndcg(self.bank)
+        s.temperature = float(self.log_temperature.detach().exp())
+        value = self._judged() if s.step or s.masked else self.question.ndcg(self.bank)
         s.validation.append(value)
         if value > s.best or not len(self.question.texts):
             s.best, s.best_step, s.weights = value, s.step, self.trainee.state()
+
+    def _judged(self) -> float:
+        """Validation of the weights as they are; the vectors that it takes are new from then on."""
+        rows = self.question.needed
+        self.bank[rows], self.computed[rows] = self.trainee.encoded(rows), self.state.step
+        return self.question.ndcg(self.bank)
 
     def _learn_words(self, progress: Progress, checkpoint: Path) -> None:
         """The first phase; then all vectors are computed anew and the optimiser begins afresh."""
@@ -185,6 +217,7 @@ class TuningLoop:
         words = self.masked is not None and self.state.masked < self.config.masked_steps
         saved: dict[str, Any] = {
             "weights": self.trainee.state(),
+            "temperature": self.log_temperature.detach(),
             "head": [p.detach() for p in self.masked.weights] if self.masked and words else [],
             "optimizer": self.optimizer.state_dict(),
             "bank": torch.from_numpy(self.bank),
@@ -206,6 +239,7 @@ class TuningLoop:
             self._begin([])
         for parameter, value in zip(self.masked.weights if self.masked else [], saved["head"], strict=False):
             parameter.data.copy_(value)
+        self.log_temperature.data.copy_(saved["temperature"])
         self.trainee.restore(saved["weights"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.bank[:], self.computed[:] = saved["bank"].cpu().numpy(), saved["computed"].cpu().numpy()

@@ -10,7 +10,7 @@ from encoders.tuning.batches import Step
 
 
 def info_nce(
-    step: Step, fresh: torch.Tensor, bank: NDArray[np.float32], temperature: float, prior: NDArray[np.float32]
+    step: Step, fresh: torch.Tensor, bank: NDArray[np.float32], temperature: torch.Tensor, prior: NDArray[np.float32]
 ) -> torch.Tensor:
     """Each anchor picks its answer among the step's texts (van den Oord et al. 2018, "CPC").
 
@@ -24,7 +24,7 @@ def info_nce(
         step: anchors, answers and masks.
         fresh: unit vectors of the step's texts, shape (b, d).
         bank: unit vectors of all texts as last computed, shape (n_texts, d).
-        temperature: t.
+        temperature: t, a scalar.
         prior: what is taken off the logit of each of the step's texts, shape (b,).
     """
     inside = step.bags[:, step.texts].toarray()

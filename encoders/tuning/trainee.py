@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,37 @@ _ATTENTION = frozenset(
 )
 
 
+class Learner(Protocol):
+    """What is tuned: weights, and the vectors of known texts that they give.
+
+    Attributes:
+        device: where it computes.
+        refresh: steps after which all vectors are computed anew because that costs little; 0: never.
+    """
+
+    device: torch.device
+    refresh: int
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name."""
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the trained weights."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take weights that `state` gave."""
+
+    def vectors(self, rows: Rows) -> Tensor:
+        """Unit vectors of the texts `rows`, with their gradient; float32, shape (len(rows), dim)."""
+
+    def encoded(self, rows: Rows) -> NDArray[np.float32]:
+        """Unit vectors without dropout and gradient, shape (len(rows), dim)."""
+
+    def save(self, folder: Path) -> None:
+        """Write a plain model directory."""
+
+
 class Trainee:
     """A text encoder with weights to train, over texts that are known beforehand and told by their rows.
 
@@ -42,6 +73,8 @@ class Trainee:
     Raises:
         EncoderError: the model cannot be loaded, or has no layers to train.
     """
+
+    refresh = 0
 
     def __init__(
         self, files: ModelFiles, texts: Sequence[str], config: FinetuneConfig, device: torch.device, *, autocast: bool

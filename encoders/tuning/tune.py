@@ -14,13 +14,14 @@ import torch
 
 from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
-from encoders.model_files import find_model
+from encoders.model_files import ModelFiles, find_model
 from encoders.tuning.config import FinetuneConfig
+from encoders.tuning.head import Head
 from encoders.tuning.held_out import hold_out
 from encoders.tuning.loop import TuningLoop, describe
 from encoders.tuning.pairs import Material
 from encoders.tuning.provenance import provenance, read_provenance, write_provenance
-from encoders.tuning.trainee import Trainee
+from encoders.tuning.trainee import Learner, Trainee
 from ingest.progress import Progress
 
 
@@ -52,10 +53,9 @@ def tune_encoder(
         remedy = "events of users with two products or more, or products of the same category, are needed"
         raise EncoderError("there are no pairs of different texts to learn from", "finetune", remedy)
     files = find_model(base)
-    device, autocast = _where(config)
     known, question = hold_out(material.pairs, config.held_out, np.random.default_rng(config.seed))
     with _threads(config.threads), _noise():
-        trainee = Trainee(files, material.texts, config, device, autocast=autocast)
+        trainee = _learner(files, material, config)
         loop = TuningLoop(trainee, known, question, np.array(material.vectors, np.float32), config)
         state = loop.run(progress, checkpoint)
         facts = state.facts()
@@ -73,7 +73,15 @@ def tune_encoder(
     return said | {"seconds": seconds}
 
 
-def _write(trainee: Trainee, said: Mapping[str, Any], folder: Path) -> None:
+def _learner(files: ModelFiles, material: Material, config: FinetuneConfig) -> Learner:
+    """What the method trains."""
+    if config.method == "head":
+        return Head(files, material.vectors)
+    device, autocast = _where(config)
+    return Trainee(files, material.texts, config, device, autocast=autocast)
+
+
+def _write(trainee: Learner, said: Mapping[str, Any], folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

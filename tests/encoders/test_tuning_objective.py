@@ -36,7 +36,7 @@ def test_the_formula(step: Step) -> None:
         h = anchor / np.linalg.norm(anchor)
         logit = {j: h @ fresh[j] / 0.8 - prior[j] for j in allowed}
         total -= logit[answer] - np.log(sum(np.exp(v) for v in logit.values()))
-    found = info_nce(step, torch.from_numpy(fresh), bank, 0.8, prior)
+    found = info_nce(step, torch.from_numpy(fresh), bank, torch.tensor(0.8), prior)
     assert float(found) == pytest.approx(total / 2, rel=1e-5)
 
 
@@ -47,12 +47,14 @@ def test_a_masked_text_is_not_pushed_away(step: Step) -> None:
     fresh = torch.from_numpy(unit(rng.normal(size=(3, 4)))).requires_grad_()
     prior = np.zeros(3, np.float32)
     # text 1 is masked as a negative, and is part of the anchor: only the anchor moves it
-    info_nce(only_first, fresh, bank, 0.1, prior).backward()
+    info_nce(only_first, fresh, bank, torch.tensor(0.1), prior).backward()
     assert fresh.grad is not None
     gradient = fresh.grad.clone()
     apart = sp.csr_matrix(np.array([[1.0, 0, 0, 0, 0]], np.float32))
     fresh.grad = None
-    info_nce(Step(step.texts, apart, step.answer[:1], step.masked[:1]), fresh, bank, 0.1, prior).backward()
+    info_nce(
+        Step(step.texts, apart, step.answer[:1], step.masked[:1]), fresh, bank, torch.tensor(0.1), prior
+    ).backward()
     assert gradient[1].abs().sum() > 0
     assert fresh.grad[1].abs().sum() == 0
     assert fresh.grad[0].abs().sum() > 0
@@ -64,4 +66,6 @@ def test_nothing_to_choose_from_costs_nothing(step: Step) -> None:
     alone = Step(step.texts, step.bags[:1], step.answer[:1], masked)
     fresh = torch.from_numpy(unit(np.random.default_rng(2).normal(size=(3, 4))))
     bank = unit(np.random.default_rng(3).normal(size=(5, 4)))
-    assert float(info_nce(alone, fresh, bank, 0.05, np.zeros(3, np.float32))) == pytest.approx(0, abs=1e-6)
+    assert float(info_nce(alone, fresh, bank, torch.tensor(0.05), np.zeros(3, np.float32))) == pytest.approx(
+        0, abs=1e-6
+    )
