@@ -1,12 +1,14 @@
 """Vectors by content: a text that a model has encoded once is never encoded again.
 
-One append-only file per model in the workspace's embeddings folder. A record is 16 bytes of BLAKE2b of the text and
-the vector. Batches are appended as they are done, so an interrupted run keeps them; a record torn by a crash is cut
-off when the file is next opened, and one that is no unit vector (a hole left by a power cut) is not used.
+One append-only file per model, in the workspace's embeddings folder or in one that workspaces share. A record is 16
+bytes of BLAKE2b of the text and the vector. Batches are appended as they are done, so an interrupted run keeps them; a
+record torn by a crash is cut off when the file is next opened, and one that is no unit vector (a hole left by a power
+cut) is not used.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,13 +58,17 @@ class VectorCache:
         records["key"] = np.array([_key(text) for text in texts], dtype=f"V{_KEY}")
         records["vector"] = vectors
         with self.path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another workspace's run may append too
             file.write(records.tobytes())
 
     def _open(self) -> None:
-        size = self.path.stat().st_size if self.path.exists() else 0
-        whole = size // self._record.itemsize
-        if size % self._record.itemsize:
-            with self.path.open("r+b") as file:
+        if not self.path.exists():
+            return
+        with self.path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # what another run is appending is not torn
+            size = self.path.stat().st_size
+            whole = size // self._record.itemsize
+            if size % self._record.itemsize:
                 file.truncate(whole * self._record.itemsize)
         if not whole:
             return

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from encoders.errors import EncoderError
+from encoders.text_config import TextConfig
 
 BUILTIN = "builtin"
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "onnx", "int8")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,15 @@ class EncoderConfig:
             on 128.
         batch_tokens: padded tokens per batch. 0: 512 on a CPU (fits its caches), 65,536 on a GPU.
         device: `cpu`, `cuda`, or `auto`: the GPU where there is one.
-        precision: `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with AMX, else fp32 (a CPU without AMX
-            computes bf16 several times slower).
+        precision: `fp32`; `bf16` (for a GPU, or a CPU with AMX; any other computes it slower than fp32); `onnx` (fp32
+            in ONNX Runtime) and `int8` (calibrated on the shop's texts) for CPUs; or `auto`: bf16 on a GPU, else what
+            the texts in hand have been encoded with, else the fastest by a measurement that each machine makes once,
+            among those whose vectors are near enough to fp32's (mean cosine .99, ten nearest .95).
+        measure_from: fewest different texts for which `auto` measures; with fewer the measurement takes longer than it
+            saves, and `auto` is bf16 on a CPU with AMX, else fp32.
+        cache: folder of the vectors that texts have got, which several workspaces may share. Empty: the workspace's.
         threads: batches encoded side by side on a CPU, one core each. 0: as many as torch would use.
+        text: what is said of each kind of node.
     """
 
     model: str = BUILTIN
@@ -42,7 +49,10 @@ class EncoderConfig:
     batch_tokens: int = 0
     device: str = "auto"
     precision: str = "auto"
+    measure_from: int = 20_000
+    cache: str = ""
     threads: int = 0
+    text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning.
@@ -53,10 +63,13 @@ class EncoderConfig:
         for name, value, known in (("device", self.device, DEVICES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
                 raise EncoderError(f"unknown {name} {value!r}", f"encode.{name}", f"use one of {', '.join(known)}")
-        for name, number, least in (("max_tokens", self.max_tokens, 3), ("threads", self.threads, 0)):
+        for name, number, least in (
+            ("max_tokens", self.max_tokens, 3),
+            ("threads", self.threads, 0),
+            ("batch_tokens", self.batch_tokens, 0),
+            ("measure_from", self.measure_from, 0),
+        ):
             if number < least:
                 raise EncoderError(f"{name} = {number}", f"encode.{name}", f"use at least {least}")
-        if self.batch_tokens < 0:
-            raise EncoderError(f"batch_tokens = {self.batch_tokens}", "encode.batch_tokens", "use 0 or more")
         if not self.model:
             raise EncoderError("no model is named", "encode.model", f"use {BUILTIN!r}, a directory or a hub name")

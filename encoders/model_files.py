@@ -42,7 +42,6 @@ class ModelFiles:
         dim: numbers per vector.
         pooling: how token vectors become one; see `encoders.modules.Modules`.
         max_tokens: texts are cut after so many tokens.
-        english_only: whether it was trained on English alone.
         modules: its parts.
         passage_prefix: said before every text.
         query_prefix: said before every query.
@@ -54,7 +53,6 @@ class ModelFiles:
     dim: int
     pooling: str
     max_tokens: int
-    english_only: bool
     modules: Modules
     passage_prefix: str = ""
     query_prefix: str = ""
@@ -78,13 +76,17 @@ class ModelFiles:
             yield layer.folder / "model.safetensors"
 
 
-def find_model(config: EncoderConfig) -> ModelFiles:
+def find_model(config: EncoderConfig, *, fetch: bool = True) -> ModelFiles:
     """The files of the model that `config` names; a hub name is downloaded unless it is there already.
+
+    Args:
+        config: which model.
+        fetch: whether a download may be made.
 
     Raises:
         EncoderError: no such package, directory or model, or one that needs what this encoder has not.
     """
-    folder = _folder(config)
+    folder = _folder(config, fetch)
     modules = read_modules(folder)
     settings = read_json(modules.transformer / "config.json")
     width = next((int(settings[name]) for name in _WIDTH if name in settings), 0)
@@ -104,7 +106,6 @@ def find_model(config: EncoderConfig) -> ModelFiles:
         dim=modules.dense[-1].outputs if modules.dense else width * len(modules.pooling.split("+")),
         pooling=modules.pooling,
         max_tokens=min(config.max_tokens, *_limits(settings, sentence, modules.transformer)),
-        english_only=builtin,
         modules=modules,
         passage_prefix=passage,
         query_prefix=query,
@@ -132,7 +133,7 @@ def _optional(path: Path) -> dict[str, Any]:
     return read
 
 
-def _folder(config: EncoderConfig) -> Path:
+def _folder(config: EncoderConfig, fetch: bool) -> Path:
     model = config.model
     if model == BUILTIN:
         try:
@@ -145,10 +146,10 @@ def _folder(config: EncoderConfig) -> Path:
         return Path(model).expanduser()
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise EncoderError(f"there is no directory {model!r}", "encode.model", "name a directory or a hub model")
-    return _download(model, config.revision)
+    return _download(model, config.revision, fetch)
 
 
-def _download(name: str, revision: str) -> Path:
+def _download(name: str, revision: str, fetch: bool) -> Path:
     """The hub model's folder: what is on this machine already, else what the hub gives."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -160,6 +161,8 @@ def _download(name: str, revision: str) -> Path:
             return here
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass
+    if not fetch:
+        raise EncoderError(f"the model {name!r} is not on this machine yet", "encode.model", "run shopgraph encode")
     try:
         return Path(get())
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:

@@ -1,112 +1,134 @@
-"""What is said of a product in words: the text that is encoded.
-
-"title. brand. category names. kind of brand. description", where
-- category names that stand in the title already are left out (Complete Journey's titles are its finest category);
-- brand names that are one word and a number throughout ("Manufacturer 69") say nothing and are left out: the brand's
-  place in the graph is the network's business, not the text's;
-- the kind of brand (Complete Journey: National or Private) stands in where the source has it.
-Parts that are missing leave no trace; a product without any has the empty text.
-"""
+"""What is said of a product, or of another node, in words: its label's template, filled from the graph."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from encoders.errors import EncoderError
+from encoders.product_fields import (
+    Texts,
+    attributes,
+    brands,
+    categories,
+    column,
+    descriptions,
+    names_beside,
+    paths_of,
+    text_properties,
+)
+from encoders.reviews import review_snippets
+from encoders.text_config import TEMPLATES, TextConfig, fields_of
 from ingest.contract import LEVEL_SEPARATOR
-from kg.snapshot import Snapshot
+from kg.snapshot import NodeTable, Snapshot
 
-_OTHER_SCRIPT = r"[^\P{L}\p{Latin}]{2,}"
-"""Two letters in a row that are no Latin ones (RE2 syntax)."""
-_PARTS = ("title", "brand", "category", "brand_kind", "description")
+Makers = dict[str, Callable[[], Texts]]
 
 
-def product_texts(snapshot: Snapshot) -> list[str]:
-    """One text per product, in the order of its rows.
+def product_texts(snapshot: Snapshot, config: TextConfig | None = None, events: Path | None = None) -> list[str]:
+    """One text per product, in the order of its rows; a product without any part has the empty text.
 
     Args:
-        snapshot: read are Product's title, description and brand_kind, Brand's name, MADE_BY and IN_CATEGORY.
+        snapshot: read are Product's text properties, Brand's name, MADE_BY and IN_CATEGORY.
+        config: templates and budgets.
+        events: tables/events.parquet, for templates that quote reviews.
+
+    Raises:
+        EncoderError: a template names a field that is not there.
     """
-    parts = pd.DataFrame(
-        {
-            "title": _column(snapshot, "title"),
-            "brand": _brands(snapshot),
-            "category": _categories(snapshot),
-            "brand_kind": _column(snapshot, "brand_kind"),
-            "description": _column(snapshot, "description"),
-        },
-        dtype=object,
-    )
-    # products repeat one another's parts: compose each combination once
-    code = parts.groupby(list(_PARTS), sort=False).ngroup().to_numpy()
+    return node_texts(snapshot, "Product", config, events)
+
+
+def node_texts(
+    snapshot: Snapshot, label: str, config: TextConfig | None = None, events: Path | None = None
+) -> list[str]:
+    """One text per node of a label, in the order of its rows; empty texts for a label without a template.
+
+    Raises:
+        EncoderError: a template names a field that is not there.
+    """
+    config = config or TextConfig()
+    nodes = snapshot.nodes.get(label)
+    if nodes is None or not len(nodes):
+        return []
+    template = config.template(label)
+    fields = dict.fromkeys(field for part in template for field in fields_of(part, label))
+    if not fields:
+        return [""] * len(nodes)
+    if label == "Product" and fields.pop("category", "") is None:
+        fields |= {"category_path": None, "title": None}  # what `category` is made of
+    makers = _makers(snapshot, label, nodes, config, events)
+    # nodes repeat one another's values: compose each combination once
+    table = pd.DataFrame({field: _values(field, nodes, makers, label) for field in fields}, dtype=object)
+    code = table.groupby(list(table.columns), sort=False).ngroup().to_numpy()
     _, first = np.unique(code, return_index=True)
-    composed = np.array([_compose(*row) for row in parts.iloc[first].itertuples(index=False)], dtype=object)
+    rows = table.iloc[first].to_dict("records")
+    composed = np.array([_compose(template, {str(k): str(v) for k, v in row.items()}) for row in rows], dtype=object)
     texts: list[str] = composed[code].tolist()
     return texts
 
 
-def other_script_share(snapshot: Snapshot) -> float:
-    """Share of the titles with words in another script than Latin; 0 without titles."""
-    titles = pa.array(_column(snapshot, "title"), pa.large_string())
-    named = pc.sum(pc.not_equal(titles, "")).as_py() or 0
-    other = pc.sum(pc.match_substring_regex(titles, _OTHER_SCRIPT)).as_py() or 0
-    return float(other / named) if named else 0.0
+def sample_texts(
+    snapshot: Snapshot, count: int, config: TextConfig | None = None, events: Path | None = None
+) -> list[tuple[str, str, str]]:
+    """(label, id, text) of `count` nodes of each label with text, taken evenly from the different texts."""
+    samples = []
+    for label in labels_with_text(snapshot):
+        texts = node_texts(snapshot, label, config, events)
+        rows = list({text: row for row, text in enumerate(texts) if text}.values())
+        wanted = np.unique(np.linspace(0, len(rows) - 1, count if rows else 0).astype(int)).tolist()
+        ids = snapshot.nodes[label].ids.ids
+        samples += [(label, str(ids[rows[at]]), texts[rows[at]]) for at in wanted]
+    return samples
 
 
-def _compose(title: str, brand: str, category: str, kind: str, description: str) -> str:
-    levels = [name for name in category.split(LEVEL_SEPARATOR) if name]
-    names = [name for name in levels if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", title, re.IGNORECASE)]
-    return ". ".join(part for part in (title, brand, ", ".join(names), kind, description) if part)
+def labels_with_text(snapshot: Snapshot) -> list[str]:
+    """Labels that have a template and nodes."""
+    return [label for label in TEMPLATES if label in snapshot.nodes and len(snapshot.nodes[label])]
 
 
-def _column(snapshot: Snapshot, name: str) -> NDArray[np.object_]:
-    """A text column of Product, trimmed, with the empty text for null. Shape (products,)."""
-    product = snapshot.nodes["Product"]
-    if name not in product.columns.column_names:
-        return np.full(len(product), "", dtype=object)
-    text = pc.utf8_trim_whitespace(pc.fill_null(product.columns[name].cast(pa.large_string()), ""))
-    return np.asarray(text.to_numpy(), dtype=object)
+def _makers(snapshot: Snapshot, label: str, nodes: NodeTable, config: TextConfig, events: Path | None) -> Makers:
+    """The fields of a label that are no property."""
+    if label == "Category":
+        return {"path": lambda: np.array([", ".join(p.split(LEVEL_SEPARATOR)) for p in paths_of(nodes)], dtype=object)}
+    if label != "Product":
+        return {}
+    said = {field for part in config.product for field in fields_of(part, label)}
+    return {
+        "brand": lambda: brands(snapshot),
+        "category_path": lambda: categories(snapshot),
+        "attributes": lambda: attributes(nodes, said),
+        "description": lambda: descriptions(nodes, config),
+        "reviews": lambda: _reviews(nodes, config, events),
+    }
 
 
-def _brands(snapshot: Snapshot) -> NDArray[np.object_]:
-    """Name of each product's brand, else the empty text. Shape (products,)."""
-    found = np.full(len(snapshot.nodes["Product"]), "", dtype=object)
-    edges = snapshot.edges.get(("Product", "MADE_BY", "Brand"))
-    if edges is None or not len(edges):
-        return found
-    brand = snapshot.nodes["Brand"]
-    ids = brand.ids.ids.cast(pa.large_string())
-    named = brand.columns["name"].cast(pa.large_string()) if "name" in brand.columns.column_names else ids
-    names = np.asarray(pc.fill_null(pc.coalesce(named, ids), "").to_numpy(zero_copy_only=False), dtype=object)
-    if not _numbered(names):
-        found[edges.src] = names[edges.dst]
-    return found
+def _values(field: str, nodes: NodeTable, makers: Makers, label: str) -> Texts:
+    if field in makers:
+        return makers[field]()
+    usual = {name for part in TextConfig().template(label) for name in fields_of(part, label)}
+    properties = text_properties(nodes)
+    if field not in properties and field not in usual:
+        remedy = f"use one of {', '.join(sorted({*properties, *makers, *usual}))}"
+        raise EncoderError(f"no {label} has the text {field!r}", f"encode.text.{TEMPLATES[label]}", remedy)
+    return column(nodes, field)
 
 
-def _numbered(names: NDArray[np.object_]) -> bool:
-    """Whether the names are several and differ by a number at the end alone."""
-    array = pa.array(names, pa.large_string())
-    stems = pc.unique(pc.replace_substring_regex(array, r"\d+$", ""))
-    return len(names) > 1 and len(stems) == 1 and bool(pc.all(pc.match_substring_regex(array, r"\d$")).as_py())
+def _reviews(nodes: NodeTable, config: TextConfig, events: Path | None) -> Texts:
+    if not config.quotes_reviews:
+        return np.full(len(nodes), "", dtype=object)
+    if events is None:
+        raise EncoderError("{reviews} needs the clean table of events", "encode.text.product", "use shopgraph encode")
+    return review_snippets(events, nodes.ids.ids.to_pylist(), config)
 
 
-def _categories(snapshot: Snapshot) -> NDArray[np.object_]:
-    """Full category path of each product; several, one after another, without repeated names. Shape (products,)."""
-    found = np.full(len(snapshot.nodes["Product"]), "", dtype=object)
-    edges = snapshot.edges.get(("Product", "IN_CATEGORY", "Category"))
-    if edges is None or not len(edges):
-        return found
-    paths = np.asarray(snapshot.nodes["Category"].ids.ids.to_numpy(zero_copy_only=False), dtype=object)
-    found[edges.src] = paths[edges.dst]
-    product, times = np.unique(edges.src, return_counts=True)
-    lists: dict[int, list[str]] = {}
-    for edge in np.flatnonzero(np.isin(edges.src, product[times > 1])).tolist():
-        lists.setdefault(int(edges.src[edge]), []).extend(paths[edges.dst[edge]].split(LEVEL_SEPARATOR))
-    for row, names in lists.items():
-        found[row] = LEVEL_SEPARATOR.join(dict.fromkeys(names))
-    return found
+def _compose(template: Sequence[str], values: Mapping[str, str]) -> str:
+    """The parts whose fields all have a value, joined."""
+    shown = dict(values)
+    if "category_path" in values:
+        shown["category"] = names_beside(values.get("title", ""), values["category_path"])
+        shown["category_path"] = ", ".join(name for name in values["category_path"].split(LEVEL_SEPARATOR) if name)
+    return ". ".join(part.format_map(shown) for part in template if all(shown[name] for name in fields_of(part, "")))

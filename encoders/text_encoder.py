@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from encoders.config import EncoderConfig
 from encoders.embedder import Embedder, load_embedder
 from encoders.errors import EncoderError
 from encoders.model_files import ModelFiles, find_model
+from encoders.onnx_model import OnnxModel, cache_folder, exported
+from encoders.quiet import quietly
 from ingest.progress import Progress, SilentProgress
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Run = Callable[[Rows, Rows], Vectors]
 _SLICE = 65_536
 """Texts tokenised at a time: bounds memory, and is long enough for batches of like length."""
 _CPU_TOKENS, _GPU_TOKENS = 512, 65_536
@@ -34,30 +38,50 @@ class TextEncoder:
     other words before the one than before the other.
 
     Args:
-        config: which model, and how it computes.
+        config: which model, and how it computes; `auto` is bf16 on a GPU and on a CPU with AMX, else fp32 (what is
+            measured, `encoders.variants.settle` puts in its place).
+        folder: where a calibrated int8 model lies.
 
     Attributes:
         files: the model's files.
         device: where it computes.
-        dtype: in what precision.
+        variant: how: fp32, bf16, onnx or int8.
+        dtype: in what precision torch does.
 
     Raises:
         EncoderError: no such model, or no GPU where one is asked for.
     """
 
-    def __init__(self, config: EncoderConfig | None = None) -> None:
+    def __init__(self, config: EncoderConfig | None = None, folder: Path | None = None) -> None:
         self.config = config or EncoderConfig()
         self.files: ModelFiles = find_model(self.config)
         self.device = _device(self.config.device)
-        self.dtype = _dtype(self.config.precision, self.device)
+        self.variant = _variant(self.config.precision, self.device)
+        self.dtype = torch.bfloat16 if self.variant == "bf16" else torch.float32
+        self._folder = folder or cache_folder()
         on_gpu = self.device.type == "cuda"
         self.batch_tokens = self.config.batch_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS)
         self.threads = 1 if on_gpu else self.config.threads or torch.get_num_threads()
 
+    @property
+    def int8_file(self) -> Path:
+        """Where this model's calibrated int8 model lies, or would."""
+        return self._folder / f"int8-{self.files.digest()[:16]}.onnx"
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the model's files, pooling, token limit and precision: equal digests, equal vectors."""
-        return self.files.digest()[:56] + ("-bf16" if self.dtype is torch.bfloat16 else "-fp32")
+        """SHA-256 of the model's files, pooling, token limit, prefix and variant: equal digests, equal vectors.
+
+        Raises:
+            EncoderError: the variant is int8, and the model has not been calibrated.
+        """
+        model = self.files.digest()
+        if self.variant == "int8":
+            with self._calibrated().open("rb") as file:
+                model = hashlib.sha256(
+                    f"{model} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode()
+                ).hexdigest()
+        return f"{model[:56]}-{self.variant}"
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Vectors of `texts`: float32, shape (n, dim), rows of length one. Equal texts are computed once.
@@ -98,13 +122,13 @@ class TextEncoder:
         yield from self._stream(texts, self.files.passage_prefix)
 
     def _stream(self, texts: Sequence[str], prefix: str) -> Iterator[tuple[Rows, Vectors]]:
-        model = self._model  # loaded here, not by several threads at once
+        run = self._run  # loaded here, not by several threads at once
         for start in range(0, len(texts), _SLICE):
             tokens = self._tokens([prefix + text for text in texts[start : start + _SLICE]])
             batches = _batches(np.fromiter(map(len, tokens), np.int64, len(tokens)), self.batch_tokens)
             inputs = [[tokens[row] for row in rows] for rows in batches]
             with _cores(self.threads) as pool:
-                done = pool.map(partial(self._forward, model), inputs)
+                done = pool.map(partial(self._forward, run), inputs)
                 for rows, vectors in zip(batches, done, strict=True):
                     yield rows + start, vectors
 
@@ -119,18 +143,44 @@ class TextEncoder:
         )["input_ids"]
         return tokens
 
-    def _forward(self, model: Embedder, tokens: list[list[int]]) -> Vectors:
-        """Unit vectors of one batch, padded to its longest text."""
+    def padded(self, tokens: list[list[int]]) -> tuple[Rows, Rows]:
+        """Ids and mask of one batch, padded to its longest text, both of shape (batch, tokens)."""
         width = max(1, *map(len, tokens))
-        padding = self._tokenizer.pad_token_id or 0
-        ids = np.full((len(tokens), width), padding, np.int64)
+        ids = np.full((len(tokens), width), self._tokenizer.pad_token_id or 0, np.int64)
         mask = np.zeros((len(tokens), width), np.int64)
         for row, one in enumerate(tokens):
             ids[row, : len(one)] = one
             mask[row, : max(1, len(one))] = 1  # a text without any token is read as one padding token
+        return ids, mask
+
+    def unpadded(self, texts: Sequence[str]) -> list[tuple[Rows, Rows]]:
+        """Ids and mask of `texts` in batches of equal length, to calibrate on."""
+        alike: dict[int, list[list[int]]] = {}
+        for one in self._tokens([self.files.passage_prefix + text for text in texts]):
+            alike.setdefault(len(one), []).append(one)
+        return [self.padded(batch) for batch in alike.values()]
+
+    def _forward(self, run: Run, tokens: list[list[int]]) -> Vectors:
+        return run(*self.padded(tokens))
+
+    @cached_property
+    def _run(self) -> Run:
+        """Ids and mask to vectors, by torch or by ONNX Runtime."""
+        if self.variant == "onnx":
+            return OnnxModel(exported(self.files))
+        if self.variant == "int8":
+            return OnnxModel(self._calibrated())
+        return partial(self._torch, self._model)
+
+    def _torch(self, model: Embedder, ids: Rows, mask: Rows) -> Vectors:
         with torch.inference_mode():
             unit = model(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
+
+    def _calibrated(self) -> Path:
+        if not self.int8_file.exists():
+            raise EncoderError("the int8 model has not been calibrated", str(self.int8_file), "run shopgraph encode")
+        return self.int8_file
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -173,11 +223,13 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
+def _variant(precision: str, device: torch.device) -> str:
     if precision == "auto":
         fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+        return "bf16" if fast else "fp32"
+    if precision in ("onnx", "int8") and device.type == "cuda":
+        raise EncoderError(f"{precision} is for CPUs", "encode.precision", "use bf16, or encode.device = cpu")
+    return precision
 
 
 @contextmanager
@@ -191,22 +243,3 @@ def _cores(workers: int) -> Iterator[ThreadPoolExecutor]:
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(before)
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """No progress bars and no remarks while transformers loads; its settings are as before afterwards."""
-    log: Any = transformers.utils.logging
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    hub = logging.getLogger("huggingface_hub")
-    hub_level = hub.level
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    hub.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.set_verbosity(level)
-        hub.setLevel(hub_level)
-        if bars:
-            log.enable_progress_bar()

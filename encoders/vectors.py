@@ -17,17 +17,20 @@ import numpy as np
 from encoders.cache import encode_cached
 from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
-from encoders.product_text import other_script_share, product_texts
+from encoders.model_files import find_model
+from encoders.product_text import product_texts
+from encoders.scripts import script_note
+from encoders.text_config import TextConfig
 from encoders.text_encoder import TextEncoder, Vectors
 from encoders.tuning.provenance import read_provenance
+from encoders.variants import settle
+from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import Snapshot
 
 FORMAT = 1
 _HEAD = "products.json"
 _REMEDY = "run shopgraph encode"
-_MANY = 0.2
-"""Share of titles in another script from which an English-only model is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class VectorsHead:
         encoded: texts that had to be encoded, the others came from the cache.
         seconds: how long that took.
         note: a warning for people, empty without one.
+        text: the templates and budgets of the texts; empty: the defaults.
         tuned: what the encoder was tuned on (`encoders.tuning.provenance`), empty where it was not.
     """
 
@@ -62,6 +66,7 @@ class VectorsHead:
     encoded: int
     seconds: float
     note: str
+    text: dict[str, Any] = field(default_factory=dict)
     tuned: dict[str, Any] = field(default_factory=dict)
 
 
@@ -82,7 +87,11 @@ class NodeVectors:
 
 
 def encode_products(
-    snapshot: Snapshot, config: EncoderConfig, folder: Path, progress: Progress | None = None
+    snapshot: Snapshot,
+    config: EncoderConfig,
+    folder: Path,
+    progress: Progress | None = None,
+    events: Path | None = None,
 ) -> NodeVectors:
     """Encode the products' texts and leave the vectors in `folder`.
 
@@ -93,20 +102,25 @@ def encode_products(
         config: which model, and how it computes.
         folder: the workspace's embeddings folder; made where missing.
         progress: where to show the progress.
+        events: tables/events.parquet, which templates that quote reviews read.
 
     Raises:
-        EncoderError: no such model, or a folder that cannot be written.
+        EncoderError: no such model, a template that names what is not there, or a folder that cannot be written.
     """
     started = time.perf_counter()
-    encoder = TextEncoder(config)
-    texts = product_texts(snapshot)
+    progress = progress or SilentProgress()
+    find_model(config)  # what is wrong with it is said before work is done
+    texts = product_texts(snapshot, config.text, events)
     inputs = _inputs(snapshot, texts)
-    done = _done(folder, inputs, encoder.digest)
-    if done:
-        return done
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
-        vectors, encoded = encode_cached(encoder, list(place), folder, progress or SilentProgress())
+        encoder = TextEncoder(settle(config, list(place), folder, progress, _standing(folder)), folder)
+        done = _done(folder, inputs, encoder.digest)
+        if done:
+            return done
+        cache = Path(config.cache).expanduser() if config.cache else folder
+        vectors, encoded = encode_cached(encoder, list(place), cache, progress)
+        folder.mkdir(parents=True, exist_ok=True)
         head = VectorsHead(
             format=FORMAT,
             matrix=f"products-{inputs[:12]}-{encoder.digest[:12]}.npy",
@@ -119,7 +133,8 @@ def encode_products(
             texts=len(place),
             encoded=encoded,
             seconds=round(time.perf_counter() - started, 3),
-            note=_note(snapshot, encoder),
+            note=script_note(snapshot, encoder.files),
+            text={} if config.text == TextConfig() else to_dict(config.text),
             tuned=read_provenance(encoder.files.folder),
         )
         _write(folder, head, vectors[[place[text] for text in texts]])
@@ -137,7 +152,7 @@ def load_vectors(folder: Path, snapshot: Snapshot) -> NodeVectors:
         EncoderError: there are none, they are damaged, or belong to other products or texts.
     """
     head = _read_head(folder)
-    if head.snapshot != snapshot.fingerprint and head.inputs != _inputs(snapshot, product_texts(snapshot)):
+    if head.snapshot != snapshot.fingerprint and not _same_texts(snapshot, head):
         raise EncoderError("the text vectors belong to another graph's products", str(folder), _REMEDY)
     return NodeVectors(_matrix(folder, head), head)
 
@@ -149,14 +164,11 @@ def _inputs(snapshot: Snapshot, texts: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _note(snapshot: Snapshot, encoder: TextEncoder) -> str:
-    share = other_script_share(snapshot)
-    if not encoder.files.english_only or share < _MANY:
-        return ""
-    return (
-        f"{share:.0%} of the titles have words in another script than Latin and {encoder.files.name} knows English "
-        "only; set encode.model to a multilingual model"
-    )
+def _same_texts(snapshot: Snapshot, head: VectorsHead) -> bool:
+    """Whether the products of `snapshot` have the very texts that `head`'s vectors were made of."""
+    config = from_dict(TextConfig, head.text, _HEAD)
+    # the snapshot holds no reviews
+    return not config.quotes_reviews and head.inputs == _inputs(snapshot, product_texts(snapshot, config))
 
 
 def _read_head(folder: Path) -> VectorsHead:
@@ -170,6 +182,14 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("there are no text vectors", str(folder), _REMEDY) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
+
+
+def _standing(folder: Path) -> str:
+    """Digest of the vectors in `folder`, empty without any."""
+    try:
+        return _read_head(folder).digest
+    except EncoderError:
+        return ""
 
 
 def _done(folder: Path, inputs: str, digest: str) -> NodeVectors | None:

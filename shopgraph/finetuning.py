@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from encoders.config import EncoderConfig
+from encoders.text_config import TextConfig
 from encoders.tuning.provenance import read_provenance
 from ingest.progress import Progress
 from kg.snapshot import Snapshot
@@ -70,7 +71,7 @@ def finetune(
     from gnn.protocol.text_reach import reach
 
     config = settings.finetune
-    texts, text_of = distinct_texts(snapshot)
+    texts, text_of = distinct_texts(snapshot, settings.encode.text, workspace.events)
     with progress.station("pair the texts") as station:
         split = make_split(snapshot, settings.gnn)
         pairs = text_pairs(split, text_of, window_days=config.window_days, stretch=config.stretch, most=config.most)
@@ -87,11 +88,19 @@ def finetune(
     return report
 
 
-def distinct_texts(snapshot: Snapshot) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct texts of the products, and the row of each product's text, -1 where it has none."""
+def distinct_texts(
+    snapshot: Snapshot, config: TextConfig | None = None, events: Path | None = None
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The distinct texts of the products, and the row of each product's text, -1 where it has none.
+
+    Args:
+        snapshot: the graph.
+        config: templates of the texts.
+        events: tables/events.parquet, for templates that quote reviews.
+    """
     from encoders.product_text import product_texts
 
-    whole = product_texts(snapshot)
+    whole = product_texts(snapshot, config, events)
     place = {text: row for row, text in enumerate(dict.fromkeys(text for text in whole if text))}
     return list(place), np.fromiter((place.get(text, -1) for text in whole), np.int64, len(whole))
 

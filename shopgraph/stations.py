@@ -159,7 +159,8 @@ def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progres
     """Product text → vectors, by the tuned encoder where there is one; unchanged texts come from the cache."""
     from encoders.vectors import encode_products
 
-    return encode_products(snapshot, encoder_in_use(workspace, settings), workspace.embeddings, progress)
+    config = encoder_in_use(workspace, settings)
+    return encode_products(snapshot, config, workspace.embeddings, progress, workspace.events)
 
 
 def saved_vectors(workspace: Workspace, snapshot: Snapshot, config: GnnConfig | None = None) -> NodeVectors | None:

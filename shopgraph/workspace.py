@@ -39,6 +39,11 @@ class Workspace:
         return self.root / "tables"
 
     @property
+    def events(self) -> Path:
+        """The clean table of events."""
+        return self.tables / "events.parquet"
+
+    @property
     def graph_files(self) -> Path:
         """Nodes and relationships as files, the same for every store."""
         return self.root / "graph"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from encoders.embedder import load_embedder
 from encoders.errors import EncoderError
 from encoders.model_files import ModelFiles
-from encoders.text_encoder import quietly
+from encoders.quiet import quietly
 from encoders.tuning.config import FinetuneConfig
 from encoders.tuning.pairs import Rows
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from shopgraph.cli import console
 from shopgraph.cli.options import (
@@ -15,15 +17,23 @@ from shopgraph.cli.options import (
     WorkspaceOption,
     workspace_at,
 )
-from shopgraph.settings import load_settings
+from shopgraph.settings import Settings, load_settings
 from shopgraph.stations import current_snapshot
 from shopgraph.stations import encode as encode_text
 
 if TYPE_CHECKING:
     from encoders.vectors import NodeVectors
+    from kg.snapshot import Snapshot
+    from shopgraph.workspace import Workspace
+
+
+ShowOption = Annotated[
+    int, typer.Option("--show", min=0, help="Print what is said of so many nodes of each kind, and encode nothing.")
+]
 
 
 def command(
+    samples: ShowOption = 0,
     settings: SetOption = None,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -32,26 +42,39 @@ def command(
 ) -> None:
     """Encode the text of every product with a transformer.
 
-    Example: shopgraph encode --set encode.model=./my-model
+    Example: shopgraph encode --show 5
     """
     place = workspace_at(workspace)
     with place.writing():
         progress = console.progress()
         snapshot = current_snapshot(place, store, progress)
-        vectors = encode_text(place, snapshot, load_settings(place, settings), progress)
+        chosen = load_settings(place, settings)
+        if samples:
+            _show_texts(place, snapshot, chosen, samples, json_output)
+            return
+        vectors = encode_text(place, snapshot, chosen, progress)
     if json_output:
         console.emit_json(dataclasses.asdict(vectors.head) | {"reused": vectors.reused})
         return
     show(vectors)
 
 
+def _show_texts(place: Workspace, snapshot: Snapshot, settings: Settings, count: int, json_output: bool) -> None:
+    from encoders.product_text import sample_texts
+
+    rows = sample_texts(snapshot, count, settings.encode.text, place.events)
+    if json_output:
+        console.emit_json([dict(zip(("label", "id", "text"), row, strict=True)) for row in rows])
+        return
+    console.out.print(console.table("", ("label", "id", "text"), rows))
+
+
 def show(vectors: NodeVectors) -> None:
     """One line about the vectors, and the warning if there is one."""
     head = vectors.head
     done = "all from the last time" if vectors.reused else f"{head.encoded:,} encoded now"
-    console.say(
-        f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {head.model}"
-    )
+    how = f"{head.model}, {head.digest.rpartition('-')[2]}"
+    console.say(f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {how}")
     if head.tuned:
         until = head.tuned["split"].get("until")
         console.say("the encoder was tuned on the graph" + (f", on events before {until}" if until else ""))

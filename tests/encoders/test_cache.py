@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,22 @@ def test_texts_that_are_no_unicode_have_a_key(tmp_path: Path) -> None:
     assert rows.tolist() == [1, 0, -1]
     assert opened.vectors(rows[:2]).tolist() == [[0, 1], [1, 0]]
     assert len(opened) == 2
+
+
+def test_runs_that_share_a_file_lose_nothing(tmp_path: Path) -> None:
+    """Each adds and looks at the same time; a record that another is writing is never taken for a torn one."""
+    runs, rounds, batch = 4, 40, 5
+    unit = np.eye(batch, 64, dtype=np.float32)
+
+    def work(run: int) -> None:
+        for turn in range(rounds):
+            VectorCache(tmp_path, "d" * 60, 64).append([f"{run} {turn} {i}" for i in range(batch)], unit)
+
+    with ThreadPoolExecutor(runs) as pool:
+        list(pool.map(work, range(runs)))
+    whole = VectorCache(tmp_path, "d" * 60, 64)
+    texts = [f"{run} {turn} {i}" for run in range(runs) for turn in range(rounds) for i in range(batch)]
+    rows = whole.find(texts)
+    assert (rows >= 0).all()
+    assert (whole.vectors(rows) == np.tile(unit, (runs * rounds, 1))).all()
+    assert whole.path.stat().st_size == len(texts) * (16 + 64 * 4)

@@ -29,7 +29,6 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 def test_built_in_model() -> None:
     files = find_model(EncoderConfig())
     assert (files.name, files.dim, files.pooling, files.max_tokens) == ("all-MiniLM-L6-v2", 384, "mean", 128)
-    assert files.english_only
 
 
 def test_finding_it_needs_no_sentence_transformers() -> None:
@@ -200,7 +199,8 @@ def test_digest_follows_the_content(model: Path, tiny_model: Path) -> None:
     ("settings", "names"),
     [
         ({"device": "tpu"}, "encode.device"),
-        ({"precision": "int8"}, "encode.precision"),
+        ({"precision": "int4"}, "encode.precision"),
+        ({"measure_from": -1}, "encode.measure_from"),
         ({"max_tokens": 2}, "encode.max_tokens"),
         ({"threads": -1}, "encode.threads"),
         ({"batch_tokens": -5}, "encode.batch_tokens"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
+from encoders.text_config import TextConfig
 from encoders.text_encoder import TextEncoder
 from encoders.vectors import encode_products, load_vectors
 from kg.snapshot import Snapshot
@@ -47,6 +49,31 @@ def test_unchanged_is_reused_and_changed_encodes_the_new_text_only(
     assert not changed.reused
     assert changed.head.encoded == 1
     assert len(list(tmp_path.glob("products-*.npy"))) == 1
+
+
+def test_workspaces_may_share_what_was_encoded(make_shop: MakeShop, config: EncoderConfig, tmp_path: Path) -> None:
+    shared = replace(config, cache=str(tmp_path / "shared"))
+    first = encode_products(make_shop({"title": TITLES}), shared, tmp_path / "a")
+    other = encode_products(make_shop({"title": [*TITLES, "dark"]}), shared, tmp_path / "b")
+    assert (first.head.encoded, other.head.encoded) == (3, 1)
+    assert (other.matrix[:4] == first.matrix).all()
+    assert list((tmp_path / "b").glob("*.cache")) == []
+
+
+def test_what_the_texts_say_is_kept_with_the_vectors(
+    make_shop: MakeShop, config: EncoderConfig, tmp_path: Path
+) -> None:
+    """So that they are known again, in a graph with another fingerprint, by the template that they were made with."""
+    short = replace(config, text=TextConfig(product=("{title}",)))
+    shop = {"title": TITLES, "colour": ["dark", "black", "green", "milk"]}
+    encode_products(make_shop(shop), short, tmp_path)
+    assert load_vectors(tmp_path, make_shop({**shop, "image": ["x"] * 4})).head.text["product"] == ["{title}"]
+    assert load_vectors(tmp_path, make_shop({**shop, "colour": ["dark"] * 4})).head.products == 4
+    with pytest.raises(EncoderError, match="another graph's products"):
+        load_vectors(tmp_path, make_shop({**shop, "title": TITLES[::-1]}))
+    whole = encode_products(make_shop(shop), config, tmp_path)
+    assert not whole.reused
+    assert whole.head.text == {}
 
 
 @pytest.mark.parametrize("titles", [[*TITLES, "coffee"], [*TITLES[:3], "dark milk"], TITLES[::-1]])
@@ -115,6 +142,8 @@ def test_a_failed_write_leaves_the_old_vectors(
 def test_note_about_another_script(make_shop: MakeShop, tmp_path: Path) -> None:
     shop = make_shop({"title": ["зелёный чай", "tea", "coffee"]})
     made = encode_products(shop, EncoderConfig(device="cpu"), tmp_path)
-    assert made.head.note.startswith("33% of the titles have words in another script than Latin")
+    assert made.head.note.startswith(
+        "33% of the titles have words in a script that all-MiniLM-L6-v2 does not know (Cyril"
+    )
     plain = encode_products(make_shop({"title": ["thé vert", "tea"]}), EncoderConfig(device="cpu"), tmp_path)
     assert plain.head.note == ""
