@@ -28,7 +28,7 @@ from bench.data.source import ROOT
 from bench.finetuned_search import Queries, known_items, type_queries
 from bench.measure import machine, write_report
 from bench.quality.cells import Cell, per_user, run_cell
-from bench.quality.datasets import DATA, Prepared, prepare
+from bench.quality.datasets import DATA, Prepared, prepare, standing
 from bench.quality.protocols import PROTOCOLS
 from encoders.cache import encode_cached
 from encoders.config import EncoderConfig
@@ -36,7 +36,7 @@ from encoders.text_encoder import TextEncoder
 from encoders.tuning.config import FinetuneConfig
 from encoders.tuning.pairs import Material
 from encoders.tuning.tune import tune_encoder
-from gnn.config import EvalConfig
+from gnn.config import EvalConfig, GnnConfig
 from gnn.measure.bootstrap import Bootstrap
 from gnn.model.align import make_split
 from gnn.protocol.text_pairs import text_pairs
@@ -68,6 +68,11 @@ class Bench:
     seed: int
     shown: Progress
 
+    @property
+    def config(self) -> GnnConfig:
+        """The settings of the split."""
+        return Cell(PROTOCOLS[f"{self.name}-cold"], "text", self.seed, self.data, "").config
+
     def cell(self, model: str, vectors: NDArray[np.float32], digest: str) -> Cell:
         """The scoreboard's measurement of `model` with these text vectors."""
         data = replace(self.data, vectors=vectors, vectors_digest=digest)
@@ -76,15 +81,14 @@ class Bench:
     def tuned(self, config: FinetuneConfig) -> tuple[EncoderConfig, dict[str, Any]]:
         """The encoder tuned on the training part, from an earlier run where it is there, and what was said of it."""
         snapshot = self.data.snapshot
-        assert self.data.vectors is not None
-        split = make_split(snapshot, self.cell("text", self.data.vectors, "").config)
+        split = make_split(snapshot, self.config)
         texts, text_of = distinct_texts(snapshot)
         seen = reach(split, snapshot)
         key = hashlib.sha256(json.dumps([snapshot.fingerprint, seen, repr(config), texts]).encode()).hexdigest()[:12]
         place = FOLDER / f"{self.name}-{config.method}-{key}"
         if not (place / "said.json").exists():
             place.mkdir(parents=True, exist_ok=True)
-            vectors = np.asarray(self.data.vectors)[np.unique(text_of, return_index=True)[1][-len(texts) :]]
+            vectors = self.encoded(EncoderConfig(), texts)
             pairs = text_pairs(split, text_of, window_days=config.window_days, stretch=config.stretch, most=config.most)
             material = Material(texts, vectors, pairs, seen)
             said = tune_encoder(EncoderConfig(), material, config, place / "encoder", place / "state.pt", self.shown)
@@ -98,15 +102,14 @@ class Bench:
         vectors, _ = encode_cached(TextEncoder(config), texts, FOLDER / "vectors", self.shown)
         return vectors
 
-    def products(self, config: EncoderConfig | None) -> tuple[NDArray[np.float32], str]:
-        """Vectors of the products by an encoder, None: those of the data set, and their name."""
-        if config is None:
-            assert self.data.vectors is not None
-            return self.data.vectors, self.data.vectors_digest
+    def products(self, config: EncoderConfig) -> tuple[NDArray[np.float32], str]:
+        """Vectors of the products by an encoder, zeros where there is no text, and their name."""
         texts, text_of = distinct_texts(self.data.snapshot)
-        return self.encoded(config, texts)[text_of], TextEncoder(config).digest
+        vectors = self.encoded(config, texts)[text_of]
+        vectors[text_of < 0] = 0
+        return vectors, TextEncoder(config).digest
 
-    def ranked(self, model: str, config: EncoderConfig | None) -> dict[str, pd.DataFrame]:
+    def ranked(self, model: str, config: EncoderConfig) -> dict[str, pd.DataFrame]:
         """Metrics of every user by question: new products among all, and the cold ones alone."""
         cell = self.cell(model, *self.products(config))
         stem = cell.stem(FOLDER / "cells")
@@ -119,10 +122,10 @@ class Bench:
             f"{model}: all products": per_user(stem, task, self.data.snapshot),
         }
 
-    def searched(self, queries: Queries, config: EncoderConfig | None) -> Columns:
+    def searched(self, queries: Queries, config: EncoderConfig) -> Columns:
         """Metrics of every query."""
-        used = config or EncoderConfig()
-        return queries.measured(TextEncoder(used).queries(queries.words), self.encoded(used, list(queries.texts)))
+        words = TextEncoder(config).queries(queries.words)
+        return queries.measured(words, self.encoded(config, list(queries.texts)))
 
 
 def compared(columns: Mapping[str, Columns]) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def compared(columns: Mapping[str, Columns]) -> dict[str, Any]:
     return out
 
 
-def measured(bench: Bench, encoders: Mapping[str, EncoderConfig | None], models: list[str]) -> dict[str, Any]:
+def measured(bench: Bench, encoders: Mapping[str, EncoderConfig], models: list[str]) -> dict[str, Any]:
     """Every question's comparison."""
     found: dict[str, dict[str, Columns]] = {}
     for model in models:
@@ -186,8 +189,9 @@ def main() -> None:
         config = with_setting(config, key, value, "--set")
     report: dict[str, Any] = {"machine": machine(), "seed": asked.seed, "data": {}}
     for name in asked.data:
-        bench = Bench(name, prepare(DATA[f"{name}-cold"], progress()), asked.seed, progress())
-        encoders: dict[str, EncoderConfig | None] = {FROZEN: None}
+        data = DATA[f"{name}-cold"]
+        bench = Bench(name, standing(data) or prepare(data, progress()), asked.seed, progress())
+        encoders = {FROZEN: EncoderConfig()}
         tunings = {}
         for method in asked.method:
             encoders[method], tunings[method] = bench.tuned(replace(config, method=method))

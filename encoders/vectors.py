@@ -114,7 +114,7 @@ def encode_products(
     inputs = _inputs(snapshot, texts)
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
-        encoder = TextEncoder(settle(config, list(place), folder, progress, _standing(folder)), folder)
+        encoder = TextEncoder(settle(config, list(place), folder, progress, standing_digest(folder)), folder)
         done = _done(folder, inputs, encoder.digest)
         if done:
             return done
@@ -184,7 +184,7 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
 
 
-def _standing(folder: Path) -> str:
+def standing_digest(folder: Path) -> str:
     """Digest of the vectors in `folder`, empty without any."""
     try:
         return _read_head(folder).digest

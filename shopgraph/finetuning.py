@@ -66,6 +66,8 @@ def finetune(
     from encoders.text_encoder import TextEncoder
     from encoders.tuning.pairs import Material
     from encoders.tuning.tune import tune_encoder
+    from encoders.variants import settle
+    from encoders.vectors import standing_digest
     from gnn.model.align import make_split
     from gnn.protocol.text_pairs import text_pairs
     from gnn.protocol.text_reach import reach
@@ -76,8 +78,10 @@ def finetune(
         split = make_split(snapshot, settings.gnn)
         pairs = text_pairs(split, text_of, window_days=config.window_days, stretch=config.stretch, most=config.most)
         station.note(f"{len(pairs.texts):,} in histories, {sum(m.nnz for m in pairs.partners.values()):,} of partners")
-    encoder = TextEncoder(settings.encode)
-    vectors, _ = encode_cached(encoder, texts, workspace.embeddings, progress)
+    folder = workspace.embeddings
+    encoder = TextEncoder(settle(settings.encode, texts, folder, progress, standing_digest(folder)), folder)
+    cache = Path(settings.encode.cache).expanduser() if settings.encode.cache else folder
+    vectors, _ = encode_cached(encoder, texts, cache, progress)
     seen = reach(split, snapshot)
     named = [json.dumps(to_name) for to_name in (texts, seen, encoder.digest, repr(config))]
     scratch = _scratch(workspace, hashlib.sha256("\0".join(named).encode()).hexdigest()[:16], resume)

@@ -83,8 +83,8 @@ class FinetuneConfig:
     window_days: float = 1.0
     stretch: int = 5
     most: int = 100
-    steps: int = 450
-    check: int = 75
+    steps: int = 120
+    check: int = 20
     patience: int = 3
     held_out: float = 0.05
     blend: tuple[float, ...] = (0.5,)

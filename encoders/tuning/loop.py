@@ -251,4 +251,5 @@ class TuningLoop:
 
 def describe(config: FinetuneConfig) -> dict[str, Any]:
     """The settings as they stand in a report, without those that do not change what is learned."""
-    return {k: v for k, v in asdict(config).items() if k not in ("use", "max_seconds", "threads")}
+    said = {k: v for k, v in asdict(config).items() if k not in ("use", "max_seconds", "threads")}
+    return said | {"blend": list(config.blend)}

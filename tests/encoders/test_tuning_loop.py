@@ -22,6 +22,7 @@ from encoders.errors import EncoderError
 from encoders.model_files import find_model
 from encoders.text_encoder import TextEncoder
 from encoders.tuning.config import FinetuneConfig
+from encoders.tuning.held_out import Question
 from encoders.tuning.loop import TuningLoop
 from encoders.tuning.pairs import Material, TextPairs
 from encoders.tuning.provenance import FILE, read_provenance
@@ -76,7 +77,9 @@ def tune(tiny_model: Path, material: Material, tmp_path: Path) -> Tune:
     return run
 
 
-@pytest.mark.parametrize("changes", [{}, {"method": "full"}, {"layers": "attention"}, {"masked_steps": 10}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"method": "full"}, {"layers": "attention"}, {"masked_steps": 10}, {"method": "head", "lr": 0.03}]
+)
 def test_texts_that_no_pair_showed_are_ranked_better(
     tune: Tune, calm_model: Path, material: Material, changes: dict[str, Any]
 ) -> None:
@@ -115,7 +118,46 @@ class _StoppedError(RuntimeError):
     pass
 
 
-@pytest.mark.parametrize(("changes", "looks"), [({}, 3), ({"masked_steps": 12}, 1), ({"masked_steps": 12}, 3)])
+@pytest.mark.parametrize("base_modules", [False, True])
+def test_a_head_is_a_layer_behind_the_model(
+    tune: Tune, tiny_model: Path, tmp_path: Path, material: Material, base_modules: bool
+) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "base"))
+    if base_modules:
+        kinds = [("", "Transformer"), ("1_Pooling", "Pooling")]
+        listed = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+        (model / "modules.json").write_text(json.dumps(listed))
+    said, folder = tune(model=model, method="head", held_out=0.0, lr=1e-2)
+    assert said["base"]["model"] == str(model)
+    assert (folder / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    (layer,) = find_model(base(folder)).modules.dense
+    weights = load_file(layer.folder / "model.safetensors")
+    expected = material.vectors @ weights["linear.weight"].numpy().T + weights["linear.bias"].numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = TextEncoder(base(folder)).encode(TEXTS)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (found * material.vectors).sum(1).max() < 0.9999
+
+
+def test_a_blend_is_kept_where_validation_prefers_it(tune: Tune, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([0.1, 0.5, 0.3, 0.2, 0.4, 0.7, 0.6])  # as it came, four looks, two blends
+    monkeypatch.setattr(Question, "ndcg", lambda *_: next(looks))
+    said, blended = tune("blended", blend=(0.25, 0.75))
+    assert said["blends"] == {"0.25": 0.7, "0.75": 0.6}
+    assert said["steps"] == 6
+    looks = iter([0.1, 0.5, 0.3, 0.2, 0.4])
+    _, best = tune("best", blend=())
+    # LoRA begins with matrices B of zeros: a quarter of B, and of A's way, is less than a quarter of the change
+    begun = load_file(find_model(EncoderConfig(model=said["base"]["model"])).folder / "model.safetensors")
+    ways = [load_file(folder / "model.safetensors") for folder in (blended, best)]
+    name = "encoder.layer.0.attention.self.query.weight"
+    moved = [float((way[name] - begun[name]).norm()) for way in ways]
+    assert 0 < moved[0] < 0.5 * moved[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "looks"), [({}, 3), ({"method": "head"}, 2), ({"masked_steps": 12}, 1), ({"masked_steps": 12}, 3)]
+)
 def test_a_stopped_tuning_goes_on_to_the_same_bits(
     tune: Tune, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], looks: int
 ) -> None:
@@ -137,7 +179,7 @@ def test_a_stopped_tuning_goes_on_to_the_same_bits(
     torch.manual_seed(99)  # another process has other chance
     parts, other = tune("parts", **changes)
     assert {k: v for k, v in parts.items() if k != "seconds"} == {k: v for k, v in whole.items() if k != "seconds"}
-    assert (other / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert find_model(base(other)).digest() == find_model(base(folder)).digest()
 
 
 def test_tuning_that_only_harms_leaves_the_model_as_it_was(tune: Tune, tiny_model: Path, material: Material) -> None:
@@ -201,6 +243,8 @@ def test_nothing_to_learn_from(tune: Tune, material: Material) -> None:
         ({"held_out": 1.0}, "finetune.held_out"),
         ({"temperature": 0.0}, "finetune.temperature"),
         ({"logq": -1.0}, "finetune.logq"),
+        ({"blend": (1.0,)}, "finetune.blend"),
+        ({"method": "head", "masked_steps": 1}, "finetune.masked_steps"),
     ],
 )
 def test_settings_without_a_meaning(settings: dict[str, Any], names: str) -> None:
