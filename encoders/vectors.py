@@ -22,6 +22,7 @@ from encoders.product_text import product_texts
 from encoders.scripts import script_note
 from encoders.text_config import TextConfig
 from encoders.text_encoder import TextEncoder, Vectors
+from encoders.tuning.provenance import read_provenance
 from encoders.variants import settle
 from ingest.config_dict import from_dict, to_dict
 from ingest.progress import Progress, SilentProgress
@@ -50,6 +51,7 @@ class VectorsHead:
         seconds: how long that took.
         note: a warning for people, empty without one.
         text: the templates and budgets of the texts; empty: the defaults.
+        tuned: what the encoder was tuned on (`encoders.tuning.provenance`), empty where it was not.
     """
 
     format: int
@@ -65,6 +67,7 @@ class VectorsHead:
     seconds: float
     note: str
     text: dict[str, Any] = field(default_factory=dict)
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def encode_products(
     inputs = _inputs(snapshot, texts)
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
-        encoder = TextEncoder(settle(config, list(place), folder, progress, _standing(folder)), folder)
+        encoder = TextEncoder(settle(config, list(place), folder, progress, standing_digest(folder)), folder)
         done = _done(folder, inputs, encoder.digest)
         if done:
             return done
@@ -132,6 +135,7 @@ def encode_products(
             seconds=round(time.perf_counter() - started, 3),
             note=script_note(snapshot, encoder.files),
             text={} if config.text == TextConfig() else to_dict(config.text),
+            tuned=read_provenance(encoder.files.folder),
         )
         _write(folder, head, vectors[[place[text] for text in texts]])
     except OSError as error:
@@ -180,7 +184,7 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
 
 
-def _standing(folder: Path) -> str:
+def standing_digest(folder: Path) -> str:
     """Digest of the vectors in `folder`, empty without any."""
     try:
         return _read_head(folder).digest

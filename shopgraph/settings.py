@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from encoders.config import EncoderConfig
 from encoders.search.config import SearchConfig
+from encoders.tuning.config import FinetuneConfig
 from gnn.config import GnnConfig
 from ingest.config_dict import from_dict, with_setting
 from ingest.settings import IngestSettings
@@ -23,6 +24,8 @@ valid_from = "2017-08-01"
 test_from = "2017-10-15"
 min_buyers = 5
 """
+ROOMS = ("ingest", "encode", "finetune", "search")
+"""Groups of the file that do not belong to the model room."""
 PLAIN = """\
 # Settings of this workspace; docs/settings.md tells what there is. Nothing set: the defaults hold.
 """
@@ -35,12 +38,14 @@ class Settings:
     Attributes:
         ingest: reading and cleaning; [ingest].
         encode: the text encoder; [encode].
+        finetune: its tuning on the graph; [finetune].
         search: product search; [search].
         gnn: splits, model, training, fusion and evaluation.
     """
 
     ingest: IngestSettings = field(default_factory=IngestSettings)
     encode: EncoderConfig = field(default_factory=EncoderConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     gnn: GnnConfig = field(default_factory=GnnConfig)
 
@@ -58,13 +63,13 @@ def load_settings(workspace: Workspace, overrides: Sequence[str] | None = None) 
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise AppError(f"settings cannot be read: {error}", str(path), "correct the file") from error
-    rooms = {key: values.pop(key) for key in ("ingest", "encode", "search") if key in values}
+    rooms = {key: values.pop(key) for key in ROOMS if key in values}
     settings = from_dict(Settings, rooms | {"gnn": values}, str(path))
     for override in overrides or ():
         key, equals, text = override.partition("=")
         if not equals:
             raise AppError(f"{override!r} is not KEY=VALUE", "--set", "write it as in train.epochs=20")
-        dotted = key if key.split(".")[0] in ("ingest", "encode", "search") else f"gnn.{key}"
+        dotted = key if key.split(".")[0] in ROOMS else f"gnn.{key}"
         settings = with_setting(settings, dotted, text, "--set")
     return settings
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from shopgraph.settings import Settings
+from shopgraph.settings import ROOMS, Settings
 
 HEAD = """# Settings
 
@@ -40,7 +40,7 @@ def as_toml(value: Any) -> str:
 def settings_page() -> str:
     """The whole page as Markdown."""
     settings = Settings()
-    groups = {"ingest": settings.ingest, "encode": settings.encode, "search": settings.search}
+    groups = {room: getattr(settings, room) for room in ROOMS}
     groups |= {f.name: getattr(settings.gnn, f.name) for f in dataclasses.fields(settings.gnn)}
     return "".join([HEAD, *(part for name, config in groups.items() for part in _section(name, config))])
 

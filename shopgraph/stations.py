@@ -24,12 +24,14 @@ from kg.snapshot import Snapshot, saved_fingerprint
 from kg.snapshot_read import read_snapshot
 from kg.stores import Store, import_offline, open_store
 from shopgraph.errors import AppError
+from shopgraph.finetuning import encoder_in_use
 from shopgraph.graph_names import remember_graph
 from shopgraph.settings import Settings, provide_settings
 from shopgraph.workspace import Workspace, write_whole
 
 if TYPE_CHECKING:
     from encoders.vectors import NodeVectors
+    from gnn.config import GnnConfig
     from ingest.quality import QualityReport
 
 
@@ -154,21 +156,34 @@ def keep_snapshot(workspace: Workspace, store: Store, url: str, built: str | Non
 
 
 def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> NodeVectors:
-    """Product text → vectors; unchanged texts come from the cache."""
+    """Product text → vectors, by the tuned encoder where there is one; unchanged texts come from the cache."""
     from encoders.vectors import encode_products
 
-    return encode_products(snapshot, settings.encode, workspace.embeddings, progress, workspace.events)
+    config = encoder_in_use(workspace, settings)
+    return encode_products(snapshot, config, workspace.embeddings, progress, workspace.events)
 
 
-def saved_vectors(workspace: Workspace, snapshot: Snapshot) -> NodeVectors | None:
+def saved_vectors(workspace: Workspace, snapshot: Snapshot, config: GnnConfig | None = None) -> NodeVectors | None:
     """The text vectors of the workspace, None where text has not been encoded.
+
+    Args:
+        workspace: where they are.
+        snapshot: the graph.
+        config: who trains or measures by its split gives it, and gets no vectors that know what the split holds out.
 
     Raises:
         EncoderError: they belong to other products or texts than the snapshot's.
+        GnnError: their encoder was tuned on what the split of `config` keeps for validation or test.
     """
     from encoders.vectors import load_vectors
 
-    return load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
+    vectors = load_vectors(workspace.embeddings, snapshot) if workspace.has_vectors() else None
+    if vectors is not None and vectors.head.tuned and config is not None:
+        from gnn.model.align import make_split
+        from gnn.protocol.text_reach import refuse_past
+
+        refuse_past(vectors.head.tuned, make_split(snapshot, config), snapshot)
+    return vectors
 
 
 def training_inputs(snapshot: Snapshot, vectors: NodeVectors | None, settings: Settings) -> str:
@@ -198,7 +213,7 @@ def train(
     """
     from gnn.model.training import train as fit
 
-    vectors = saved_vectors(workspace, snapshot)
+    vectors = saved_vectors(workspace, snapshot, settings.gnn)
     inputs = training_inputs(snapshot, vectors, settings)
     report_file = workspace.reports / "training.json"
     if reuse and workspace.state().get("model") == inputs and report_file.exists() and workspace.has_model():
@@ -215,6 +230,17 @@ def train(
     write_whole(report_file, json.dumps(report, indent=1, default=str))
     workspace.remember(model=inputs)
     return report | {"reused": False}
+
+
+def trained_with(workspace: Workspace) -> GnnConfig | None:
+    """The settings that model/eval was trained with, its split's cut-offs among them; None where there is none."""
+    from gnn.config import GnnConfig
+    from gnn.model.bundle import read_head
+    from ingest.config_dict import from_dict
+
+    if not workspace.has_model():
+        return None
+    return from_dict(GnnConfig, read_head(workspace.model("eval"))["config"], str(workspace.model("eval")))
 
 
 def evaluate(
@@ -238,7 +264,7 @@ def evaluate(
         stored: dict[str, Any] = json.loads(path.read_text())
         if stored.get("asked") == json.loads(json.dumps(asked)):
             return stored
-    vectors = saved_vectors(workspace, snapshot)
+    vectors = saved_vectors(workspace, snapshot, trained_with(workspace))
     matrix = vectors.matrix if vectors is not None else None
     model, config = workspace.model("eval"), settings.gnn.eval
     report = measure(model, snapshot, matrix, progress, reference=reference, per_user=per_user, config=config)

@@ -74,6 +74,11 @@ class Workspace:
         return self.root / "search"
 
     @property
+    def encoder(self) -> Path:
+        """The text encoder that was tuned on the graph: a model directory."""
+        return self.root / "encoder"
+
+    @property
     def runs(self) -> Path:
         """The archive of published runs, a folder each."""
         return self.root / "runs"

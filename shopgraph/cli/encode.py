@@ -75,5 +75,8 @@ def show(vectors: NodeVectors) -> None:
     done = "all from the last time" if vectors.reused else f"{head.encoded:,} encoded now"
     how = f"{head.model}, {head.digest.rpartition('-')[2]}"
     console.say(f"{head.products:,} products, {head.texts:,} distinct texts ({done}), {head.dim} numbers each: {how}")
+    if head.tuned:
+        until = head.tuned["split"].get("until")
+        console.say("the encoder was tuned on the graph" + (f", on events before {until}" if until else ""))
     if head.note:
         console.say(f"note: {head.note}")

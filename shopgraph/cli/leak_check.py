@@ -45,12 +45,13 @@ def command(
     progress = console.progress()
     with place.writing():
         snapshot = current_snapshot(place, store, progress)
-        vectors = saved_vectors(place, snapshot)
+        config = load_settings(place, settings).gnn
+        vectors = saved_vectors(place, snapshot, config)
         with tempfile.TemporaryDirectory(prefix=".leak-check-", dir=place.root) as scratch:
             verdicts = leak_check(
                 snapshot,
                 vectors.matrix if vectors is not None else None,
-                load_settings(place, settings).gnn,
+                config,
                 model or ["fused"],
                 Path(scratch),
                 progress,

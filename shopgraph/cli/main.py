@@ -20,6 +20,7 @@ from shopgraph.cli.doctor import command as doctor
 from shopgraph.cli.encode import command as encode
 from shopgraph.cli.evaluate import command as evaluate
 from shopgraph.cli.explain import command as explain
+from shopgraph.cli.finetune import command as finetune
 from shopgraph.cli.graph_build import command as graph_build
 from shopgraph.cli.leak_check import command as leak_check
 from shopgraph.cli.plot import command as plot
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "graph-build": graph_build,
     "encode": encode,
+    "finetune": finetune,
     "train": train,
     "tune": tune,
     "evaluate": evaluate,
@@ -73,6 +75,7 @@ _EXTRAS = {
     "jieba": "train",
     "rapidfuzz": "train",
     "Stemmer": "train",
+    "peft": "train",
     "matplotlib": "train",
     "optuna": "train",
     "plotly": "plot",

@@ -20,7 +20,7 @@ from shopgraph.cli.options import (
 )
 from shopgraph.errors import AppError
 from shopgraph.settings import load_settings
-from shopgraph.stations import current_snapshot, saved_vectors
+from shopgraph.stations import current_snapshot, saved_vectors, trained_with
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def command(
     place, progress = workspace_at(workspace), console.progress()
     config = load_settings(place).gnn.rerank
     snapshot = current_snapshot(place, store, progress)
-    vectors = saved_vectors(place, snapshot)
+    vectors = saved_vectors(place, snapshot, trained_with(place))
     report = trade_off(
         place.model("eval"),
         snapshot,

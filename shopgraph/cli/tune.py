@@ -61,7 +61,7 @@ def command(
         progress = console.progress()
         written_down, chosen = load_settings(place).gnn, load_settings(place, settings).gnn
         snapshot = current_snapshot(place, store, progress)
-        vectors = saved_vectors(place, snapshot)
+        vectors = saved_vectors(place, snapshot, chosen)
         given = Given(snapshot, vectors.matrix if vectors is not None else None)
         folder = place.reports / "tuning"
         found = tune(given, chosen, model, trials, minutes, folder, progress, seed, only=tuple(only or ()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import ShopgraphError
-from shopgraph.settings import COMPLETE_JOURNEY, Settings, load_settings, provide_settings
+from shopgraph.settings import COMPLETE_JOURNEY, ROOMS, Settings, load_settings, provide_settings
 from shopgraph.settings_page import documented_fields, settings_page
 from shopgraph.workspace import Workspace
 
@@ -58,7 +58,7 @@ def test_the_page_is_current() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     settings = Settings()
-    groups = [settings.ingest, settings.encode, settings.search, *vars(settings.gnn).values()]
+    groups = [*(getattr(settings, room) for room in ROOMS), *vars(settings.gnn).values()]
     silent = [f"{type(g).__name__}.{name}" for g in groups for name, _, meaning in documented_fields(g) if not meaning]
     assert silent == []
     assert not re.search(r"\| +\|$", settings_page(), flags=re.MULTILINE)
