@@ -97,6 +97,8 @@ def measure(config: EncoderConfig, texts: Sequence[str], folder: Path) -> list[M
         try:
             encoders[name] = _ready(replace(config, precision=name), sample, folder)
         except (EncoderError, OSError) as error:
+            if name == "fp32":  # the model itself is broken
+                raise
             found[name] = Measured(name, 0, 0, 0, str(getattr(error, "what", error)))
     seconds = dict.fromkeys(encoders, 0.0)
     parts: dict[str, list[Vectors]] = {name: [] for name in encoders}

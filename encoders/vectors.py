@@ -123,7 +123,7 @@ def encode_products(
         folder.mkdir(parents=True, exist_ok=True)
         head = VectorsHead(
             format=FORMAT,
-            matrix=f"products-{inputs[:12]}-{encoder.digest[:12]}.npy",
+            matrix=f"products-{inputs[:12]}-{encoder.digest[:12]}-{encoder.variant}.npy",
             model=encoder.files.name,
             digest=encoder.digest,
             dim=encoder.files.dim,

@@ -78,7 +78,7 @@ def gpu() -> Check:
 def text_encoder(workspace: Workspace) -> list[Check]:
     """The text encoder that the settings name, and whether it can read the script of the products' titles."""
     from encoders.model_files import find_model
-    from encoders.scripts import script_note
+    from encoders.scripts import known_scripts, script_note
 
     try:
         files = find_model(load_settings(workspace).encode, fetch=False)
@@ -90,7 +90,7 @@ def text_encoder(workspace: Workspace) -> list[Check]:
     checks = [Check("text encoder", "ok", f"{files.name}, {files.dim} numbers per text")]
     if note:
         checks.append(Check("titles", "missing", found, remedy))
-    elif there:
+    elif there and known_scripts(files):
         checks.append(Check("titles", "ok", f"in scripts that {files.name} knows"))
     return checks
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.data import amazon_beauty, complete_journey, contract_folder, lastfm_kg, tmall
 from bench.data.source import ROOT, raw
+from encoders.config import EncoderConfig
 from ingest import complete_journey as complete_journey_source
 from ingest.enrich.infer import InferSettings
 from ingest.enrich.labels import LabelSettings
@@ -237,7 +238,8 @@ def _build(data: DataSet, source: str, workspace: Workspace, progress: Progress,
     """Run the stations; facts for people."""
     # what is inferred or derived would change the figures that stand on the page
     plain = IngestSettings(infer=InferSettings(brand=False, category=False), labels=LabelSettings(on=False))
-    settings = replace(Settings(), ingest=plain)
+    # nor may they hang on what a machine's measurement of the encoder chose
+    settings = replace(Settings(), ingest=plain, encode=EncoderConfig(precision="fp32"))
     with workspace.writing():
         built = stations.build(workspace, source, None, settings, progress)
         facts = {"fingerprint": built.fingerprint, "counts": built.counts, "seconds": built.seconds}

@@ -47,7 +47,8 @@ class _PlainStation:
         if now - self.spoke >= PLAIN_SECONDS:
             self.spoke = now
             of = f"/{self.total:,}" if self.total else ""
-            print(f"  {self.title}: {self.done:,}{of} {self.unit} {self.remark}".rstrip(), file=sys.stderr, flush=True)
+            count = f"{self.done:,}{of} {self.unit} " if self.total or self.unit else ""
+            print(f"  {self.title}: {count}{self.remark}".rstrip(), file=sys.stderr, flush=True)
 
 
 class _BarStation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -230,3 +231,11 @@ def test_packages_that_are_missing(config: EncoderConfig, tmp_path: Path, monkey
     found = {one.variant: one.refused for one in measure(config, TEXTS[:20], tmp_path)}
     assert found["onnx"] == found["int8"] == "onnxruntime not installed"
     assert found["fp32"] == ""
+
+
+def test_a_broken_model_is_an_error_of_the_model(config: EncoderConfig, tmp_path: Path) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(config.model, broken)
+    (broken / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(EncoderError, match="weights cannot be read"):
+        settle(EncoderConfig(model=str(broken), device="cpu", measure_from=1), TEXTS, tmp_path, SILENT)
