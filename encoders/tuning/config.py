@@ -69,7 +69,7 @@ class FinetuneConfig:
     lr: float = 0.0
     weight_decay: float = 0.01
     warmup: float = 0.1
-    dropout: float = 0.1
+    dropout: float = 0.0
     temperature: float = 0.2
     batch: int = 96
     recent: int = 20
@@ -83,12 +83,12 @@ class FinetuneConfig:
     window_days: float = 1.0
     stretch: int = 5
     most: int = 100
-    steps: int = 120
+    steps: int = 60
     check: int = 20
     patience: int = 3
     held_out: float = 0.05
-    blend: tuple[float, ...] = (0.5,)
-    max_tokens: int = 64
+    blend: tuple[float, ...] = ()
+    max_tokens: int = 40
     max_seconds: float = 840.0
     masked_steps: int = 0
     seed: int = 0

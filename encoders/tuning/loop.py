@@ -159,6 +159,9 @@ class TuningLoop:
             self.bank[:], self.computed[:] = self.trainee.encoded(np.arange(len(self.bank))), self.state.step
         new = self.state.step - self.computed <= self.config.recent
         step = self.drawer.draw(self.rng, self.bank, new)
+        if not len(step.answer):  # no companion of the kinds drawn, and nothing new beside the step
+            self.state.step += 1
+            return 0.0
         fresh = self.trainee.vectors(step.texts)
         loss = info_nce(step, fresh, self.bank, self.log_temperature.exp(), self.prior[step.texts])
         self._descend(loss, self.state.step, self.config.steps)

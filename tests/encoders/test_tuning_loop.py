@@ -227,6 +227,13 @@ def test_prefixes_that_a_name_told_stay(tiny_model: Path, tmp_path: Path, materi
     assert (files.query_prefix, files.passage_prefix) == ("query: ", "passage: ")
 
 
+def test_a_step_without_anchors_changes_nothing(tune: Tune, material: Material) -> None:
+    none = TextPairs(len(TEXTS), np.array([0]), np.zeros(0, np.int64), material.pairs.partners)
+    said, folder = tune(given=replace(material, pairs=none), partners=0, held_out=0.0, steps=2, check=1)
+    assert said["losses"] == [0.0, 0.0]
+    np.testing.assert_allclose(TextEncoder(base(folder)).encode(TEXTS), material.vectors, atol=1e-5)
+
+
 def test_nothing_to_learn_from(tune: Tune, material: Material) -> None:
     empty = TextPairs(len(TEXTS), np.array([0, 1]), np.array([3]), {})
     with pytest.raises(EncoderError, match="no pairs of different texts"):
