@@ -88,6 +88,12 @@ def settle(
     return replace(config, precision=plain.variant)
 
 
+def as_encoded(config: EncoderConfig, digest: str) -> EncoderConfig:
+    """`config` with the variant that vectors of this digest were made by, where it leaves that open."""
+    name = digest.rpartition("-")[2]
+    return replace(config, precision=name) if config.precision == "auto" and name in VARIANTS else config
+
+
 def measure(config: EncoderConfig, texts: Sequence[str], folder: Path) -> list[Measured]:
     """Every variant on a sample of `texts`, in turn, fp32 first. What a CPU cannot have is refused with the reason."""
     sample = spread(texts, _SAMPLE)

@@ -19,6 +19,7 @@ from ingest.progress import Progress
 from kg.snapshot import Snapshot
 from kg.stores import open_store
 from shopgraph.errors import AppError
+from shopgraph.finetuning import encoder_in_use
 from shopgraph.products import Card, Cards
 from shopgraph.serving import load_model
 from shopgraph.settings import Settings, load_settings
@@ -147,10 +148,11 @@ def searching(
     except EncoderError as error:
         notes.append(f"{error.what}: found by words alone; {error.remedy}")
     if vectors is not None:
-        encode, real = _query_encoder(settings, vectors.head.digest)
+        encode, real = _query_encoder(workspace, settings, vectors.head.digest)
         if encode is None:
             notes.append("the text vectors are of another model: found by words alone; run shopgraph encode")
-    index = open_index(snapshot, vectors, settings.search, workspace.search_index, progress, real=real)
+    said, place = settings.encode.text, workspace.search_index
+    index = open_index(snapshot, vectors, settings.search, place, progress, real, said, workspace.events)
     catalogue = Catalogue(snapshot)
     if not native:
         yield Searcher(catalogue, index, settings.search, encode), notes
@@ -164,14 +166,19 @@ def searching(
         yield Searcher(catalogue, index, settings.search, encode, source), notes
 
 
-def _query_encoder(settings: Settings, digest: str) -> tuple[QueryEncoder | None, frozenset[str]]:
+def _query_encoder(workspace: Workspace, settings: Settings, digest: str) -> tuple[QueryEncoder | None, frozenset[str]]:
     """Encodes queries with the model of the vectors, and the words that it knows; None if the settings name another."""
     from encoders.search.query_vector import query_vector
     from encoders.search.real_words import real_words
     from encoders.text_encoder import TextEncoder
+    from encoders.variants import as_encoded
 
-    encoder = TextEncoder(settings.encode)
-    if encoder.digest != digest:
+    encoder = TextEncoder(as_encoded(encoder_in_use(workspace, settings), digest), workspace.embeddings)
+    try:
+        same = encoder.digest == digest
+    except EncoderError:  # made by an int8 model that is not there any more
+        same = False
+    if not same:
         return None, frozenset()
     return partial(query_vector, encoder), real_words(encoder.files.folder)
 

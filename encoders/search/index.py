@@ -22,6 +22,7 @@ from encoders.search.config import SearchConfig
 from encoders.search.lexicon import Lexicon, count_words
 from encoders.search.names import all_names
 from encoders.search.words import words
+from encoders.text_config import TextConfig
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import Snapshot
 
@@ -61,6 +62,8 @@ def open_index(
     folder: Path,
     progress: Progress | None = None,
     real: Collection[str] = frozenset(),
+    said: TextConfig | None = None,
+    events: Path | None = None,
 ) -> SearchIndex:
     """The index of these inputs in `folder`, built where it is not there or cannot be read; older ones are removed.
 
@@ -74,11 +77,14 @@ def open_index(
         folder: holds the indexes.
         progress: where to show the progress.
         real: words that exist, whether or not the shop has them.
+        said: what is said of a product; None: the default.
+        events: tables/events.parquet, for templates that quote reviews.
 
     Raises:
         EncoderError: no product has any text, or the folder cannot be written.
     """
-    name = _name(snapshot, vectors, config)
+    said = said or TextConfig()
+    name = _name(snapshot, vectors, config, said)
     place = folder / name
     found = _load(place, config, real)
     if found is not None:
@@ -88,7 +94,7 @@ def open_index(
         scratch = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=folder))
         try:
             with (progress or SilentProgress()).station("index text"):
-                _build(snapshot, vectors, config, scratch)
+                _build(snapshot, product_texts(snapshot, said, events), vectors, config, scratch)
             _put(scratch, place, config)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -102,18 +108,20 @@ def open_index(
     return found
 
 
-def _name(snapshot: Snapshot, vectors: NodeVectors | None, config: SearchConfig) -> str:
+def _name(snapshot: Snapshot, vectors: NodeVectors | None, config: SearchConfig, said: TextConfig) -> str:
     inputs = {
         "format": FORMAT,
         "snapshot": snapshot.fingerprint,
         "vectors": (vectors.head.inputs, vectors.head.digest) if vectors is not None else None,
         "bm25": (config.k1, config.b),
+        "text": repr(said),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _build(snapshot: Snapshot, vectors: NodeVectors | None, config: SearchConfig, folder: Path) -> None:
-    texts = product_texts(snapshot)
+def _build(
+    snapshot: Snapshot, texts: Sequence[str], vectors: NodeVectors | None, config: SearchConfig, folder: Path
+) -> None:
     place = {text: row for row, text in enumerate(text for text in dict.fromkeys(texts) if text)}
     if not place:
         what = "there is nothing to search: no product has a title, brand, category or description"

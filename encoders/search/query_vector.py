@@ -9,4 +9,4 @@ from encoders.text_encoder import TextEncoder, Vectors
 
 def query_vector(encoder: TextEncoder, text: str) -> Vectors:
     """Unit vector of a query by the model of the products' vectors. Shape (dim,)."""
-    return np.asarray(encoder.encode([text])[0], dtype=np.float32)
+    return np.asarray(encoder.queries([text])[0], dtype=np.float32)
