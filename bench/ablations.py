@@ -23,7 +23,7 @@ from bench.measure import machine, write_report
 from bench.quality.cells import Cell
 from bench.quality.datasets import DATA, Prepared, prepare
 from bench.quality.protocols import PROTOCOLS, Protocol
-from gnn.config import GnnConfig
+from gnn.config import GnnConfig, GraphConfig
 from gnn.model.catalogue import NETWORK
 from gnn.model.parts import fit_parts, open_workshop
 from gnn.network.device import cpu_threads
@@ -31,6 +31,7 @@ from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import Views
 from gnn.network.objective import Batch
 from gnn.network.reading import how_to_read
+from gnn.protocol.events import read_side
 from gnn.protocol.recommender import Given
 from gnn.tuning.spaces import applied
 from ingest.progress import SilentProgress
@@ -47,19 +48,21 @@ class Variant:
         reading: the variant makes sense where users are read like this; empty: always.
         shuffled: products trade their brands, categories and triples at random.
         leaking: what a step predicts stays among its messages.
+        beside: the variant makes sense where users do more than what is predicted.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     reading: str = ""
     shuffled: bool = False
     leaking: bool = False
+    beside: bool = False
 
 
 _GRAPHLESS = {"graph.use_brands": False, "graph.use_categories": False, "graph.use_related": False}
 VARIANTS: dict[str, Variant] = {
     "whole": Variant(),
-    "without other behaviours": Variant({"graph.side_events": []}),
-    "without repeat term": Variant({"model.repeats": False}, reading="set"),
+    "without other behaviours": Variant({"graph.side_events": []}, beside=True),
+    "without repeat term": Variant({"model.repeats": False}, "set", beside=True),
     "without brands, categories and triples": Variant(_GRAPHLESS),
     "with a shuffled graph": Variant(shuffled=True),
     "without text": Variant({"graph.use_text": False}),
@@ -107,6 +110,8 @@ def _fit(data: Prepared, config: GnnConfig, snapshot: Snapshot, variant: Variant
     with cpu_threads(config.train.threads):
         shop, split = open_workshop(Given(snapshot, data.vectors), config, SilentProgress())
         history = split.history("valid")
+        if variant.beside and not _beside(snapshot, config):
+            return None
         plain = replace(config, model=replace(config.model, user="auto"))
         if variant.reading not in ("", how_to_read(history, plain)):
             return None
@@ -117,6 +122,11 @@ def _fit(data: Prepared, config: GnnConfig, snapshot: Snapshot, variant: Variant
         seconds = time.perf_counter() - began
         ndcg = {task.name: shop.quality(part, task) for task in shop.tasks}
     return {"ndcg": ndcg, "epochs": part.facts["epochs_run"], "seconds": round(seconds, 1)}
+
+
+def _beside(snapshot: Snapshot, config: GnnConfig) -> bool:
+    """Whether users do more than what is predicted, whatever the variant leaves of it."""
+    return bool(read_side(snapshot, config.graph.target_events, GraphConfig().side_events))
 
 
 def show(name: str, found: Mapping[str, dict[str, Any]]) -> None:
