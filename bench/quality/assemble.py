@@ -42,6 +42,11 @@ class Kept:
         """The model's name."""
         return str(self.record["model"])
 
+    @property
+    def measured(self) -> str:
+        """When; cells of before know the day alone."""
+        return str(self.record.get("at", self.record["date"]))
+
     def cost(self, key: str) -> float | None:
         """Seconds or MiB, None where nobody has said."""
         value: float | None = (self.record["training"] if self.peer else self.record).get(key)
@@ -75,7 +80,7 @@ def kept_cells(
                 if (record["model"], record["seed"]) == (model, seed) and _holds(record, now)
             ]
             if holding:
-                kept.append(max(holding, key=lambda one: (one.current, one.record["date"], one.stem.name)))
+                kept.append(max(holding, key=lambda one: (one.current, one.measured, one.stem.name)))
     return kept
 
 

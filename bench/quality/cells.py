@@ -186,7 +186,8 @@ def keep(cell: Cell, stem: Path, outcome: Mapping[str, Any]) -> dict[str, Any]:
     """Write what came of a cell, with when and of what; returns the record."""
     named = {"protocol": cell.protocol.name, "model": cell.model, "seed": cell.seed, "inputs": cell.inputs}
     named["settings"] = dict(cell.protocol.settings)
-    record = named | {"date": datetime.now(UTC).date().isoformat()} | dict(outcome)
+    now = datetime.now(UTC)
+    record = named | {"date": now.date().isoformat(), "at": now.isoformat(timespec="seconds")} | dict(outcome)
     write_whole(with_suffix(stem, ".json"), json.dumps(record, indent=1, default=str))
     return record
 
