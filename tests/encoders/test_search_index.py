@@ -20,6 +20,7 @@ from encoders.search.config import SearchConfig
 from encoders.search.index import open_index
 from encoders.search.lexicon import Reading
 from encoders.search.real_words import real_words
+from encoders.text_config import TextConfig
 from encoders.vectors import encode_products
 from kg.snapshot import Snapshot
 
@@ -167,3 +168,11 @@ def test_settings_without_a_meaning_are_refused() -> None:
     for wrong in ({"b": 2.0}, {"k1": -1.0}, {"meaning_most": 1.1}, {"names": -0.1}, {"personal": -1.0}, {"depth": 0}):
         with pytest.raises(EncoderError, match=f"search.{next(iter(wrong))}"):
             replace(PLAIN, **wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_said_of_a_product_is_what_is_found(make_shop: MakeShop, tmp_path: Path) -> None:
+    shop = make_shop({"title": ["Cocoa", "Tea"], "description": ["of Ghana", "of Assam"]})
+    both = open_index(shop, None, PLAIN, tmp_path)
+    titles = open_index(shop, None, PLAIN, tmp_path, said=TextConfig(product=("{title}",)))
+    assert {"cocoa", "ghana"} <= set(both.lexicon.words)
+    assert set(titles.lexicon.words) == {"cocoa", "tea"}

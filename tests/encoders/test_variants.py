@@ -19,7 +19,7 @@ from encoders.errors import EncoderError
 from encoders.int8 import _largest, _linear, _smooth, quantise
 from encoders.onnx_model import OnnxModel, exported
 from encoders.text_encoder import TextEncoder
-from encoders.variants import Measured, agreement, best, measure, settle, spread
+from encoders.variants import Measured, agreement, as_encoded, best, measure, settle, spread
 from encoders.vectors import encode_products
 from ingest.progress import SilentProgress
 from kg.snapshot import Snapshot
@@ -239,3 +239,9 @@ def test_a_broken_model_is_an_error_of_the_model(config: EncoderConfig, tmp_path
     (broken / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(EncoderError, match="weights cannot be read"):
         settle(EncoderConfig(model=str(broken), device="cpu", measure_from=1), TEXTS, tmp_path, SILENT)
+
+
+def test_a_setting_left_open_is_what_the_vectors_were_made_by() -> None:
+    assert as_encoded(EncoderConfig(), "1970-int8").precision == "int8"
+    assert as_encoded(EncoderConfig(), "1970-fp16").precision == "auto"
+    assert as_encoded(EncoderConfig(precision="bf16"), "1970-int8").precision == "bf16"
