@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnn.network.message_graph import behaviours_of
-from gnn.protocol.interactions import Interactions
+from gnn.protocol.interactions import Interactions, bounds_of, gathered
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Known:
         """The other behaviours of `history`."""
         base, parts = len(history), []
         for kind, part in enumerate(list(behaviours_of(history).values())[1:]):
-            targets = _positions(history, part.keys)
+            targets = history.positions(part.keys)
             before = _counts_before(history, part, targets)
             places = np.arange(len(part)) + base
             parts.append((part.users, part.items, np.full(len(part), kind), before, places, targets))
@@ -47,24 +47,13 @@ class Known:
             return cls(np.zeros(history.n_users + 1, np.int64), none, none, none.astype(np.float32), none, none)
         users, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(users, kind="stable")
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=history.n_users))])
         items, kinds, counts, places, targets = (column[order] for column in others)
-        return cls(bounds.astype(np.int64), items, kinds, counts, places, targets)
+        return cls(bounds_of(users, history.n_users), items, kinds, counts, places, targets)
 
     def of_users(self, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Position in `users` and position here of every pair of theirs."""
-        lengths = np.diff(self.indptr)[users]
-        rows = np.repeat(np.arange(len(users)), lengths)
-        begin = np.repeat(self.indptr[users] - np.cumsum(lengths) + lengths, lengths)
-        return rows, begin + np.arange(len(rows))
-
-
-def _positions(history: Interactions, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The pair of each key, -1: there is none."""
-    if not len(history):
-        return np.full(len(keys), -1)
-    at = np.minimum(np.searchsorted(history.keys, keys), len(history) - 1)
-    return np.where(history.keys[at] == keys, at, -1)
+        bounds, at = gathered(self.indptr, users)
+        return np.repeat(np.arange(len(users)), np.diff(bounds)), at
 
 
 def _counts_before(history: Interactions, part: Interactions, targets: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.protocol.interactions import Interactions
+from gnn.protocol.interactions import Interactions, bounds_of
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,7 @@ class Sequences:
         columns = [_events(part, place, kind) for kind, part in parts]
         users, rows, order, kinds = (np.concatenate(column) for column in zip(*columns, strict=True))
         at = np.lexsort((rows, kinds == 0, order, users))  # of one instant, what was seen comes before what was bought
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=histories.n_users))])
-        return Sequences(bounds.astype(np.int64), rows[at], order[at], kinds[at])
+        return Sequences(bounds_of(users, histories.n_users), rows[at], order[at], kinds[at])
 
     @property
     def n_users(self) -> int:

@@ -94,10 +94,14 @@ class Interactions:
 
     def has(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each of `keys` (user * n_items + item, any shape) is a pair."""
+        return np.asarray(self.positions(keys) >= 0)
+
+    def positions(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The pair of each of `keys` (any shape), -1: there is none."""
         if not len(self):
-            return np.zeros(keys.shape, np.bool_)
+            return np.full(keys.shape, -1)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
-        return np.asarray(self.keys[at] == keys)
+        return np.where(self.keys[at] == keys, at, -1)
 
     def matrix(self, values: NDArray[np.float32] | None = None) -> sp.csr_matrix:
         """Sparse (n_users, n_items) float32 matrix of ones, or of `values` (m,)."""
@@ -110,10 +114,10 @@ class Interactions:
 
     def take(self, users: NDArray[np.int64]) -> Interactions:
         """The pairs of `users`, whose positions become the rows; a user may stand there several times."""
-        indptr, at = _gather(self.indptr, users)
+        indptr, at = gathered(self.indptr, users)
         log = None
         if self.log is not None:
-            bounds, events = _gather(self.log.indptr, users)
+            bounds, events = gathered(self.log.indptr, users)
             shift = np.repeat(self.indptr[users] - indptr[:-1], np.diff(bounds))
             log = Log(bounds, self.log.pairs[events] - shift, self.log.order[events])
         return self._at(indptr, at, log, {name: part.take(users) for name, part in self.side.items()})
@@ -121,7 +125,7 @@ class Interactions:
     def where(self, mask: NDArray[np.bool_]) -> Interactions:
         """The pairs where `mask` (m,) holds; every user keeps its row, other behaviours stay."""
         place = np.cumsum(mask) - 1
-        indptr = _bounds(self.users[mask], self.n_users)
+        indptr = bounds_of(self.users[mask], self.n_users)
         return self._at(indptr, np.flatnonzero(mask), self._log(mask, place), self.side)
 
     def renamed(self, rows: NDArray[np.int64], n_items: int) -> tuple[Interactions, NDArray[np.int64]]:
@@ -136,7 +140,7 @@ class Interactions:
         place[at] = np.arange(len(at))
         log = self._log(rows[self.items] >= 0, place)
         side = {name: part.renamed(rows, n_items)[0] for name, part in self.side.items()}
-        there = self._at(_bounds(self.users[at], self.n_users), at, log, side)
+        there = self._at(bounds_of(self.users[at], self.n_users), at, log, side)
         return replace(there, items=rows[there.items], n_items=n_items), at
 
     def each_left_out(self, pairs: NDArray[np.int64]) -> Interactions:
@@ -153,7 +157,7 @@ class Interactions:
             return None
         kept = mask[self.log.pairs]
         pairs = self.log.pairs[kept]
-        return Log(_bounds(self.users[pairs], self.n_users), place[pairs], self.log.order[kept])
+        return Log(bounds_of(self.users[pairs], self.n_users), place[pairs], self.log.order[kept])
 
     def _at(
         self,
@@ -227,9 +231,9 @@ class Interactions:
         log = None
         if len(events) > len(keys):
             at = np.lexsort((events.items, events.order, events.users))
-            log = Log(_bounds(events.users, events.n_users), where[at], events.order[at])
+            log = Log(bounds_of(events.users, events.n_users), where[at], events.order[at])
         return cls(
-            _bounds(keys // events.n_items, events.n_users),
+            bounds_of(keys // events.n_items, events.n_users),
             keys % events.n_items,
             counts,
             _recent(events, where, counts, half_life_days),
@@ -254,12 +258,12 @@ def _recent(
     return decayed.astype(np.float32)
 
 
-def _bounds(users: NDArray[np.int64], n_users: int) -> NDArray[np.int64]:
+def bounds_of(users: NDArray[np.int64], n_users: int) -> NDArray[np.int64]:
     """Where each user's entries begin in a list sorted by user."""
     return np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))]).astype(np.int64)
 
 
-def _gather(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def gathered(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Bounds of the chosen rows one after another, and the positions of their entries."""
     lengths = np.diff(indptr)[rows]
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
