@@ -141,7 +141,7 @@ def measured(file: Path, neighbours: int, steps: int) -> dict[str, Any]:
         trainer = NetworkTrainer(network, graph, history, text, train)
     network.train()
     seconds, losses = [], []
-    for n, batch in enumerate(trainer.batches):
+    for n, batch in enumerate(trainer.steps_of_epoch()):
         if steps and n == steps:
             break
         before = time.perf_counter(), time.process_time()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnn.network.feeding import sent
 from gnn.network.sequences import Sequences, Stretches
 
 USERS = 2048
@@ -34,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Stretches of events on a device; only attention sees them padded, in groups of similar length.
+    """Stretches of events; only attention sees them padded, in groups of similar length.
 
     Attributes:
         rows: product of each event, shape (t,).
@@ -51,8 +52,8 @@ class Layout:
     groups: tuple[Group, ...]
 
     @staticmethod
-    def of(stretches: Stretches, device: torch.device) -> Layout:
-        """The layout of `stretches`, which are sorted by length and none of them empty."""
+    def of(stretches: Stretches) -> Layout:
+        """The layout of `stretches`, which are sorted by length and none of them empty, on the host."""
         s = stretches
         end = s.lengths.cumsum()
         octave = np.ceil(np.log2(s.lengths))
@@ -62,10 +63,9 @@ class Layout:
             width = int(s.lengths[after - 1])
             begin, stop = int(end[first] - s.lengths[first]), int(end[after - 1])
             cell = (s.stretch[begin:stop] - first) * width + s.step[begin:stop]
-            groups.append(Group((begin, stop), (int(after - first), width), torch.from_numpy(cell).to(device)))
+            groups.append(Group((begin, stop), (int(after - first), width), torch.from_numpy(cell)))
         back = s.lengths[s.stretch] - 1 - s.step
-        arrays = (s.rows, s.kinds, back, end - 1)
-        rows, kinds, position, last = (torch.from_numpy(a).to(device) for a in arrays)
+        rows, kinds, position, last = (torch.from_numpy(a) for a in (s.rows, s.kinds, back, end - 1))
         return Layout(rows, kinds, position, last, tuple(groups))
 
 
@@ -151,6 +151,6 @@ class AttentionTower(nn.Module):
         for start in range(0, len(users), USERS):
             at = users[start : start + USERS]
             stretches = Stretches.cut(sequences, sequences.indptr[at + 1] - lengths[at], lengths[at])
-            layout = Layout.of(stretches, items.device)
+            layout = sent(Layout.of(stretches), items.device)
             out[at] = self(layout, items)[layout.last].cpu().numpy()
         return out

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,11 +12,43 @@ from torch import Tensor
 
 from gnn.config import TrainConfig
 from gnn.network.device import choose_device, choose_precision
+from gnn.network.feeding import ahead, fused_on
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits, TrainingLoop
+from gnn.network.neighbours import Sample
 from gnn.network.objective import Batch, Batches, softmax_loss
 from gnn.protocol.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a step sees of the graph where it does not see all of it.
+
+    Attributes:
+        sample: the nodes and edges drawn.
+        degree: joint degree of each of its nodes, shape (n,).
+        had: users per behaviour and column of the step, shape (behaviours, c).
+    """
+
+    sample: Sample
+    degree: Tensor
+    had: Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step as planned on the host.
+
+    Attributes:
+        batch: what this process answers.
+        share: its share of all users that are asked.
+        around: what was drawn of the graph, None where messages go over all of it.
+    """
+
+    batch: Batch
+    share: float
+    around: Around | None
 
 
 class NetworkTrainer(TrainingLoop[Views]):
@@ -45,7 +80,9 @@ class NetworkTrainer(TrainingLoop[Views]):
         self.graph = graph.to(self.device)
         self.text = text.to(self.device) if text is not None else None
         self.batches = Batches(history, config, self.rng)
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused_on(self.device)
+        )
         self.ones = torch.ones(graph.n_pairs, device=self.device)
 
     def learn_from(self, users: NDArray[np.bool_]) -> None:
@@ -75,30 +112,42 @@ class NetworkTrainer(TrainingLoop[Views]):
         views: Views = self.network(self.graph, self.graph.weigh(weights), self.text, dropout, users)
         return views
 
-    def step(self, batch: Batch) -> Tensor:
+    def plan(self, users: NDArray[np.int64]) -> Step:
+        """The step that asks `users` (b,), on the host: all chance but the dropouts' is used up here."""
+        whole = self.batches.plan(users)
+        mine = whole.part(self.team)
+        return Step(mine, len(mine.users) / len(users), self.around(mine))
+
+    def around(self, batch: Batch) -> Around | None:  # noqa: ARG002
+        """What is drawn of the graph."""
+        return None
+
+    def steps_of_epoch(self) -> Iterator[Step]:
+        """An epoch's steps, planned and on the device."""
+        return ahead(map(self.plan, self.batches), self.device)
+
+    def step(self, step: Step) -> Tensor:
         """One optimiser step; this process's part of the loss, which stays on the device."""
-        moved = batch.to(self.device)
-        mine = moved.part(self.team)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(moved, mine) * (len(mine.users) / len(batch.users))
+        loss = self.loss(step) * step.share
         torch.autograd.backward(loss)
         self.team.add_up(self.network)
         self.optimizer.step()
         return loss.detach()
 
-    def loss(self, batch: Batch, mine: Batch) -> Tensor:
-        """Mean loss of the users of `mine`, a part of `batch`, none of whose held-out pairs carries a message."""
-        return softmax_loss(self.forward(batch), mine, self.precision)
+    def loss(self, step: Step) -> Tensor:
+        """Mean loss of the step's users, where no held-out pair of the whole batch carries a message."""
+        return softmax_loss(self.forward(step.batch), step.batch, self.precision)
 
     def run_epoch(self) -> float:
         """One pass over the users; mean loss."""
         self.network.train()
         total, steps = torch.zeros((), device=self.device), self.steps
-        for n, batch in enumerate(self.batches):
+        for n, step in enumerate(self.steps_of_epoch()):
             warm = min(1.0, (self.state.epoch * steps + n + 1) / steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config.lr * warm
-            total += self.step(batch)
+            total += self.step(step)
         return self.team.total(total.item()) / max(1, steps)
 
     def views(self) -> Views:

@@ -51,10 +51,6 @@ class Batch:
     repeat_kinds: Tensor
     repeat_counts: Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """The batch on `device`."""
-        return Batch(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
-
     def part(self, team: Team) -> Batch:
         """What one process of `team` answers: a share of the users; `hidden` and `correction` are the whole's.
 
@@ -107,10 +103,11 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self.users) / self.config.batch)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        """The users of each batch, ascending."""
         order = self.rng.permutation(self.users)
         for start in range(0, len(order), self.config.batch):
-            yield self.plan(np.sort(order[start : start + self.config.batch]))
+            yield np.sort(order[start : start + self.config.batch])
 
     def plan(self, users: NDArray[np.int64]) -> Batch:
         """The batch of `users`, who are of `self.users`."""

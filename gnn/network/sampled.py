@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gnn.config import GnnConfig, TrainConfig
-from gnn.network.fit import NetworkTrainer
+from gnn.network.fit import Around, NetworkTrainer, Step
 from gnn.network.graph_network import GraphNetwork, ItemTower, TextFeatures, Views
 from gnn.network.joint import JointGraph, Weighed
 from gnn.network.neighbours import Draw, Ints, Neighbours, Sample
@@ -150,33 +150,39 @@ class SampledTrainer(NetworkTrainer):
             # it passes over the vectors of all nodes, which is most of what does not follow the batch
             group["fused"] = True
 
-    def loss(self, batch: Batch, mine: Batch) -> Tensor:
-        """Mean loss of the users of `mine`, a part of `batch`, from a sample around them and their columns."""
+    def around(self, batch: Batch) -> Around:
+        """A sample around the batch's users and columns."""
         sampled, n_users, n_items = self.sampled, self.graph.n_users, self.graph.n_items
-        hidden, columns = batch.hidden.cpu().numpy(), mine.columns.cpu().numpy()
-        seeds = np.concatenate([mine.users.cpu().numpy(), n_users + columns])
+        hidden, columns = batch.hidden.numpy(), batch.columns.numpy()
+        seeds = np.concatenate([batch.users.numpy(), n_users + columns])
         key = int(self.rng.integers(2**62))
         sample = sampled.neighbours.sample(seeds, len(self.network.convs), key, sampled.edges_of[hidden].ravel())
         ends, lost = sampled.ends(hidden)
-        degree = torch.from_numpy(_without(sampled.degree, ends, sample.nodes)).to(self.device)
         asked = np.arange(self.graph.behaviours)[:, None] * n_items + columns
-        had = torch.from_numpy(_without(sampled.had, lost, asked)).to(self.device)
-        nodes = torch.from_numpy(sample.nodes).to(self.device)
+        degree, had = _without(sampled.degree, ends, sample.nodes), _without(sampled.had, lost, asked)
+        return Around(sample, torch.from_numpy(degree), torch.from_numpy(had))
+
+    def loss(self, step: Step) -> Tensor:
+        """Mean loss of the step's users, from the sample around them and their columns."""
+        mine, around = step.batch, step.around
+        if around is None:
+            return super().loss(step)
+        nodes = torch.from_numpy(around.sample.nodes).to(self.device)
         x = self._base(nodes)
-        total = sampled.propagated(self.network, sample, x, degree)
+        total = self.sampled.propagated(self.network, around.sample, x, around.degree)
         many = len(mine.users)
         views = Views(
             functional.normalize(total[:many] - x[:many], dim=1),
             functional.normalize(total[many:], dim=1),
             total[:0],
-            self.network.bias[mine.columns] + (self.network.popularity.unsqueeze(1) * torch.log1p(had)).sum(0),
+            self.network.bias[mine.columns] + (self.network.popularity.unsqueeze(1) * torch.log1p(around.had)).sum(0),
             self.network.log_temperature.exp(),
             self.network.repeat,
         )
         compact = replace(
             mine,
             users=torch.arange(many, device=self.device),
-            columns=torch.arange(len(columns), device=self.device),
+            columns=torch.arange(len(mine.columns), device=self.device),
         )
         return softmax_loss(views, compact, self.precision)
 
@@ -218,14 +224,20 @@ class SampledSequenceTrainer(SequenceTrainer):
         super().__init__(network, graph, history, text, config)
         self.fan_out, self.sampled = fan_out, SampledGraph.of(graph, fan_out)
 
-    def vectors(self, read: Ints, asked: Ints) -> tuple[Tensor, Ints, Ints]:
-        """Vectors of the products that are read or asked for alone, and where each of them stands there."""
+    def drawn(self, read: Ints, asked: Ints) -> tuple[Sample, Ints, Ints]:
+        """A sample around the products that are read or asked for, and where each of them stands there."""
         rows = np.union1d(read, asked)
         key = int(self.rng.integers(2**62))
         sample = self.sampled.neighbours.sample(self.graph.n_users + rows, len(self.network.convs), key)
+        return sample, np.searchsorted(rows, read), np.searchsorted(rows, asked)
+
+    def vectors(self, sample: Sample | None) -> Tensor:
+        """Vectors of the products around which `sample` was drawn."""
+        if sample is None:
+            return super().vectors(None)
         nodes = torch.from_numpy(sample.nodes).to(self.device)
         x = base_of(self.network, self.graph, nodes, self.text)
-        kept = self._kept()
+        kept = self.kept()
         if kept is not None:
             first = self.graph.n_users
             products = ((nodes >= first) & (nodes < first + self.graph.n_items)).nonzero()[:, 0]
@@ -233,8 +245,7 @@ class SampledSequenceTrainer(SequenceTrainer):
             lost = self.network.item_ids.index_select(0, at) * (1 - kept[at]).unsqueeze(1)
             x = x.index_add(0, products, lost, alpha=-1)
         degree = torch.from_numpy(self.sampled.degree[sample.nodes]).to(self.device)
-        items = self.sampled.propagated(self.network, sample, x, degree)
-        return items, np.searchsorted(rows, read), np.searchsorted(rows, asked)
+        return self.sampled.propagated(self.network, sample, x, degree)
 
 
 def _without(counts: NDArray[np.float32], lost: Ints, rows: Ints) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor
 from gnn.config import GnnConfig
 from gnn.network.attention import Layout
 from gnn.network.device import choose_device, choose_precision
+from gnn.network.feeding import fused_on
 from gnn.network.graph_network import TextFeatures
 from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits
+from gnn.network.neighbours import Sample
 from gnn.network.objective import softmax_columns
 from gnn.network.reading import in_one_line
 from gnn.network.sequence_loop import SequenceLoop
@@ -24,7 +26,30 @@ from gnn.network.softmax import blocked_cross_entropy
 from gnn.protocol.interactions import Interactions
 
 
-class SequenceTrainer(SequenceLoop[SequenceViews]):
+@dataclass(frozen=True)
+class Question:
+    """What a step asks.
+
+    Attributes:
+        layout: the events that are read, as rows of the step's product vectors.
+        asking_at: the events after which a target event follows, shape (q,).
+        targets: the product of each of those, as a place in `columns`, shape (q,).
+        columns: products that the softmax runs over, shape (c,).
+        place: row of each among the step's product vectors, shape (c,).
+        weights: log of how many products each column stands for; None: the columns are all there are.
+        around: what was drawn of the graph for the step, None where messages go over all of it.
+    """
+
+    layout: Layout
+    asking_at: Tensor
+    targets: Tensor
+    columns: Tensor
+    place: Tensor
+    weights: Tensor | None
+    around: Sample | None = None
+
+
+class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
     """One training run of a sequence network on a history.
 
     Args:
@@ -58,34 +83,46 @@ class SequenceTrainer(SequenceLoop[SequenceViews]):
         self.text = text.to(device) if text is not None else None
         self.buyers = torch.from_numpy(history.buyers.astype(np.float32)).to(device)
         self.warm = np.flatnonzero(history.buyers > 0)
-        self.optimizer = torch.optim.AdamW(network.parameters(), lr=c.lr, betas=(0.9, 0.98), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=c.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=fused_on(device)
+        )
 
-    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean negative log-probability of the target event after events of the stretches, among all warm products."""
+    def plan(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Question:
+        """The target events after the stretches' events, to be found among all warm products."""
         given, following = (Stretches.cut(events, at, lengths) for at in (begin, begin + 1))
         asking_at = np.flatnonzero(following.kinds == 0)
         answers = following.rows[asking_at]
         columns, correction = softmax_columns(
             answers, self.warm, self.config.full_softmax, self.train.negatives, self.rng
         )
-        items, read, place = self.vectors(given.rows, columns)
-        states = self.network.tower(Layout.of(replace(given, rows=read), self.device), items)[self.on_device(asking_at)]
-        at = self.on_device(place)
-        # the offset is one more coordinate, so that it has a gradient too
-        offset = self.network.offset(self.buyers)[self.on_device(columns)]
-        asked = torch.cat([items[at], offset.unsqueeze(1)], 1)
-        asking = torch.cat([states, states.new_ones(len(states), 1)], 1)
-        targets = self.on_device(np.searchsorted(columns, answers))
-        weights = self.on_device(correction) if len(columns) < len(self.warm) else None
-        return blocked_cross_entropy(asking, asked, targets, weights, self.precision)
+        around, read, place = self.drawn(given.rows, columns)
+        arrays = (asking_at, np.searchsorted(columns, answers), columns, place)
+        asking, targets, asked, at = (torch.from_numpy(a) for a in arrays)
+        weights = torch.from_numpy(correction) if len(columns) < len(self.warm) else None
+        return Question(Layout.of(replace(given, rows=read)), asking, targets, asked, at, weights, around)
 
-    def vectors(
+    def drawn(
         self, read: NDArray[np.int64], asked: NDArray[np.int64]
-    ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.int64]]:
-        """Product vectors, and where the products that are read and asked for stand among them."""
-        return self.network.items(self.graph, self.edges, self.text, self._kept()), read, asked
+    ) -> tuple[Sample | None, NDArray[np.int64], NDArray[np.int64]]:
+        """What is drawn of the graph, and where the products that are read and asked for stand in `vectors`."""
+        return None, read, asked
 
-    def _kept(self) -> Tensor | None:
+    def loss(self, plan: Question) -> Tensor:
+        """Mean negative log-probability of the target events."""
+        items = self.vectors(plan.around)
+        states = self.network.tower(plan.layout, items)[plan.asking_at]
+        # the offset is one more coordinate, so that it has a gradient too
+        offset = self.network.offset(self.buyers)[plan.columns]
+        asked = torch.cat([items[plan.place], offset.unsqueeze(1)], 1)
+        asking = torch.cat([states, states.new_ones(len(states), 1)], 1)
+        return blocked_cross_entropy(asking, asked, plan.targets, plan.weights, self.precision)
+
+    def vectors(self, sample: Sample | None) -> Tensor:  # noqa: ARG002
+        """Vectors of all products, or of those around which `sample` was drawn."""
+        return self.network.items(self.graph, self.edges, self.text, self.kept())
+
+    def kept(self) -> Tensor | None:
+        """1 where a product keeps its id vector in this step, else 0, shape (n_items,); None: all do."""
         share = self.config.id_dropout
         if not share:
             return None

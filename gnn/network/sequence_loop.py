@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnn.network.feeding import ahead
 from gnn.network.loop import Limits, TrainingLoop, View
 from gnn.network.sequences import Sequences
 
+Plan = TypeVar("Plan")
 
-class SequenceLoop(TrainingLoop[View]):
+
+class SequenceLoop(TrainingLoop[View], Generic[View, Plan]):
     """One training run over stretches of timelines; a subclass says what the loss of some stretches is.
 
     Args:
@@ -53,14 +57,18 @@ class SequenceLoop(TrainingLoop[View]):
         """Batches of an epoch."""
         return math.ceil(len(self.begin) / self.batch)
 
-    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean over the events of the stretches of `events` of the loss of predicting the target event after it.
+    def plan(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Plan:
+        """What a step needs of some stretches, on the host: all chance but dropout's is used up here.
 
         Args:
             events: users' events, baskets shuffled.
             begin: first event of each stretch, shape (s,).
             lengths: events of each, ascending, shape (s,).
         """
+        raise NotImplementedError
+
+    def loss(self, plan: Plan) -> Tensor:
+        """Mean over the events of the plan's stretches of the loss of predicting the target event after it."""
         raise NotImplementedError
 
     def run_epoch(self) -> float:
@@ -71,25 +79,22 @@ class SequenceLoop(TrainingLoop[View]):
         total = torch.zeros((), device=self.device)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(self.rng.integers(2**62)) + self.team.rank)  # of dropout
-            for start in range(0, len(order), self.batch):
-                at = order[start : start + self.batch]
-                at = at[np.argsort(self.lengths[at], kind="stable")]
+            for plan, weight in ahead(self._plans(events, order), self.device):
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self._share_of_loss(events, at)
+                loss = self.loss(plan) * weight
                 torch.autograd.backward(loss)
                 self.team.add_up(self.network)
                 self.optimizer.step()
                 total += loss.detach()
         return self.team.total(total.item()) / max(1, self.steps)
 
-    def _share_of_loss(self, events: Sequences, at: NDArray[np.int64]) -> Tensor:
-        """What this process's stretches among `at` add to the mean over the events that they all ask for."""
-        mine = at[self.team.share(len(at))]
-        weight = self.asked[mine].sum() / self.asked[at].sum()
-        # without any, one that weighs nothing: every process draws as often as the others
-        asked = mine if len(mine) else at[:1]
-        return self.loss(events, self.begin[asked], self.lengths[asked]) * float(weight)
-
-    def on_device(self, array: NDArray[Any]) -> Tensor:
-        """The array where the loop computes."""
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+    def _plans(self, events: Sequences, order: NDArray[np.int64]) -> Iterator[tuple[Plan, float]]:
+        """The steps of an epoch: this process's share of each batch, and its part of the mean over all events asked."""
+        for start in range(0, len(order), self.batch):
+            at = order[start : start + self.batch]
+            at = at[np.argsort(self.lengths[at], kind="stable")]
+            mine = at[self.team.share(len(at))]
+            weight = self.asked[mine].sum() / self.asked[at].sum()
+            # without any, one that weighs nothing: every process draws as often as the others
+            asked = mine if len(mine) else at[:1]
+            yield self.plan(events, self.begin[asked], self.lengths[asked]), float(weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from gnn.errors import GnnError
 from gnn.models_config import SasRecConfig
 from gnn.network.attention import AttentionTower, Layout
 from gnn.network.device import choose_device, choose_precision
+from gnn.network.feeding import fused_on
 from gnn.network.loop import Limits
 from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequences import Sequences, Stretches
@@ -46,7 +48,22 @@ class SasRecNetwork(nn.Module):
         return states
 
 
-class SasRecTrainer(SequenceLoop[SasRecNetwork]):
+@dataclass(frozen=True)
+class Question:
+    """What a step asks.
+
+    Attributes:
+        layout: the events that are read.
+        answers: the product after each event, as a column of the softmax that is asked, shape (t,).
+        others: of a sampled softmax its columns' products and offsets; of `bce` a wrong product per event.
+    """
+
+    layout: Layout
+    answers: Tensor
+    others: tuple[Tensor, ...]
+
+
+class SasRecTrainer(SequenceLoop[SasRecNetwork, Question]):
     """One training run.
 
     Args:
@@ -77,24 +94,32 @@ class SasRecTrainer(SequenceLoop[SasRecNetwork]):
         self.known = history.renamed(place, len(network.items))[0]
         counts = np.bincount(self.sequences.rows, minlength=len(network.items))
         self.share = counts / max(1, counts.sum())
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.lr, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.lr, betas=(0.9, 0.98), fused=fused_on(device)
+        )
 
-    def loss(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        """Mean over all events of the stretches of `events` of the loss of predicting the event after it."""
+    def plan(self, events: Sequences, begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> Question:
+        """The events after the stretches' events, and what else the loss asks for."""
         given = Stretches.cut(events, begin, lengths)
         answers = Stretches.cut(events, begin + 1, lengths).rows
-        states = self.network(Layout.of(given, self.device))
-        items, on_device = self.network.items, self.on_device
-        if self.loss_name == "full":
-            return blocked_cross_entropy(states, items, on_device(answers), precision=self.precision)
+        others: tuple[NDArray[Any], ...] = ()
         if self.loss_name == "sampled":
             columns = draw_columns(answers, self.share, self.config.negatives, self.rng)
-            some = items[on_device(columns.rows)]
-            targets, offset = on_device(columns.targets), on_device(columns.offset)
-            return blocked_cross_entropy(states, some, targets, offset, self.precision)
-        users = np.searchsorted(self.sequences.indptr, begin, side="right") - 1
-        wrong = draw_unbought(self.known, users[given.stretch], np.arange(len(items)), self.rng)
-        right, other = ((states * items[on_device(at)]).sum(1) for at in (answers, wrong))
+            answers, others = columns.targets, (columns.rows, columns.offset)
+        elif self.loss_name == "bce":
+            users = np.searchsorted(self.sequences.indptr, begin, side="right") - 1
+            others = (draw_unbought(self.known, users[given.stretch], np.arange(len(self.network.items)), self.rng),)
+        return Question(Layout.of(given), torch.from_numpy(answers), tuple(map(torch.from_numpy, others)))
+
+    def loss(self, plan: Question) -> Tensor:
+        """Mean over all events of the plan of the loss of predicting the event after it."""
+        states, items = self.network(plan.layout), self.network.items
+        if self.loss_name == "full":
+            return blocked_cross_entropy(states, items, plan.answers, precision=self.precision)
+        if self.loss_name == "sampled":
+            rows, offset = plan.others
+            return blocked_cross_entropy(states, items[rows], plan.answers, offset, self.precision)
+        right, other = ((states * items[at]).sum(1) for at in (plan.answers, plan.others[0]))
         return -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-other)).mean()
 
     def views(self) -> SasRecNetwork:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gnn.config import GnnConfig, GraphConfig, ModelConfig, SequenceConfig, SplitConfig, TrainConfig
 from gnn.errors import GnnError
 from gnn.network.blocks import received_in_blocks
+from gnn.network.feeding import sent
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures
 from gnn.network.joint import JointGraph, JointProduct
@@ -232,9 +233,9 @@ def test_with_every_neighbour_a_step_is_that_of_the_whole_graph(
         network = make_network(graph, history, features, GnnConfig(), others=len(history.side))
         given = (network, graph, history, features, config)
         trainer = SampledTrainer(*given, most_drawn) if most_drawn else NetworkTrainer(*given)
-        batch = trainer.batches.plan(np.arange(0, 40, 2)).to(device)
         for team in (Team(), Team(1, 3)):
-            loss = trainer.loss(batch, batch.part(team))
+            trainer.team, trainer.batches.rng = team, np.random.default_rng(0)
+            loss = trainer.loss(sent(trainer.plan(np.arange(0, 40, 2)), device))
             network.zero_grad()
             loss.backward()
             losses.append(loss.item())
@@ -259,7 +260,7 @@ def test_with_every_neighbour_sequences_are_learned_alike(
         given = (network, graph, history, features, config)
         trainer = SampledSequenceTrainer(*given, most_drawn) if most_drawn else SequenceTrainer(*given)
         trainer.rng = np.random.default_rng(3)
-        loss = trainer.loss(trainer.sequences, trainer.begin[:20], trainer.lengths[:20])
+        loss = trainer.loss(sent(trainer.plan(trainer.sequences, trainer.begin[:20], trainer.lengths[:20]), device))
         loss.backward()
         found.append((loss.item(), network.item_ids.grad.clone(), network.convs[0].scale.grad.clone()))
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gnn.config import GnnConfig, GraphConfig, ModelConfig, SplitConfig, TrainConfig
 from gnn.errors import GnnError
 from gnn.network.device import choose_device, choose_precision, cpu_threads
+from gnn.network.feeding import sent
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures, Views
 from gnn.network.message_graph import build_message_graph
@@ -52,7 +53,7 @@ def test_a_batch_asks_for_a_share_and_knows_the_rest(interactions: Make) -> None
     assert len([1 for r, _ in asked if r == 1]) == 1
     held = {(int(history.users[p]), int(history.items[p])) for p in batch.hidden}
     assert held == asked
-    seen = sorted(int(u) for b in batches for u in b.users)
+    seen = sorted(int(u) for users in batches for u in batches.plan(users).users)
     assert seen == [0, 1, 3]
 
 
@@ -91,8 +92,8 @@ def test_sampled_columns_estimate_the_full_softmax(interactions: Make) -> None:
 
 def test_one_batch_can_be_learned_by_heart(shop: Snapshot, text: NDArray[np.float32], device: torch.device) -> None:
     trainer = trainer_of(shop, text, dropout=0, edge_dropout=0, weight_decay=0, lr=0.05, device=device.type)
-    batch = trainer.batches.plan(np.arange(12))
-    losses = [trainer.step(batch).item() for _ in range(120)]
+    step = sent(trainer.plan(np.arange(12)), device)
+    losses = [trainer.step(step).item() for _ in range(120)]
     few = float(np.log(3))  # three products asked of each user: no softmax gives each of them more than a third
     assert losses[0] > 3.5
     assert losses[-1] < few + 0.15
@@ -102,7 +103,7 @@ def test_one_batch_can_be_learned_by_heart(shop: Snapshot, text: NDArray[np.floa
 def test_a_step_in_either_precision_changes_every_weight(shop: Snapshot, precision: str, device: torch.device) -> None:
     trainer = trainer_of(shop, None, precision=precision, device=device.type)
     before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
-    loss = trainer.step(trainer.batches.plan(np.arange(30)))
+    loss = trainer.step(sent(trainer.plan(np.arange(30)), device))
     assert loss.isfinite()
     assert loss.dtype == torch.float32
     assert loss.device.type == device.type
@@ -113,8 +114,8 @@ def test_a_step_in_either_precision_changes_every_weight(shop: Snapshot, precisi
 
 def test_bf16_and_fp32_give_nearly_the_same_loss(shop: Snapshot) -> None:
     one, two = (trainer_of(shop, None, precision=p) for p in ("fp32", "bf16"))
-    batch = one.batches.plan(np.arange(20))
-    assert one.step(batch).item() == pytest.approx(two.step(batch).item(), rel=2e-2)
+    step = one.plan(np.arange(20))
+    assert one.step(step).item() == pytest.approx(two.step(step).item(), rel=2e-2)
 
 
 def test_two_runs_are_equal_to_the_bit_and_seeds_differ(shop: Snapshot, text: NDArray[np.float32]) -> None:

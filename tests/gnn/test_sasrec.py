@@ -66,7 +66,7 @@ def some_network() -> SasRecNetwork:
 def layout_of(sequences: Sequence[Sequence[int]]) -> Layout:
     lengths = np.asarray([len(s) for s in sequences])
     rows = np.asarray([i for s in sequences for i in s])
-    return Layout.of(Stretches.cut(events_of(rows), lengths.cumsum() - lengths, lengths), CPU)
+    return Layout.of(Stretches.cut(events_of(rows), lengths.cumsum() - lengths, lengths))
 
 
 def events_of(rows: NDArray[np.int64], order: NDArray[np.int64] | None = None) -> Sequences:
@@ -153,7 +153,7 @@ def trainer_of(history: Interactions, config: SasRecConfig, train: TrainConfig =
 
 def whole_loss(trainer: SasRecTrainer) -> float:
     order = np.argsort(trainer.lengths, kind="stable")
-    return trainer.loss(trainer.sequences, trainer.begin[order], trainer.lengths[order]).item()
+    return trainer.loss(trainer.plan(trainer.sequences, trainer.begin[order], trainer.lengths[order])).item()
 
 
 def naive_losses(trainer: SasRecTrainer) -> float:
@@ -182,7 +182,7 @@ def test_binary_cross_entropy_against_products_that_the_user_never_had() -> None
     states = naive_states(trainer.network, [0, 1])
     right, wrong = (states * trainer.network.items[[1, 2]]).sum(1), states @ trainer.network.items[3]
     want = -(nn.functional.logsigmoid(right) + nn.functional.logsigmoid(-wrong)).mean()
-    loss = trainer.loss(trainer.sequences, trainer.begin[:1], trainer.lengths[:1])
+    loss = trainer.loss(trainer.plan(trainer.sequences, trainer.begin[:1], trainer.lengths[:1]))
     assert loss.item() == pytest.approx(want.item(), rel=1e-5)
 
 

@@ -122,7 +122,7 @@ def test_the_loss_is_the_softmax_over_every_warm_product_at_every_event(shop: Sn
     at = np.flatnonzero(np.isin(users, [4, 31]))
     at = at[np.argsort(trainer.lengths[at], kind="stable")]
     network.eval()
-    found = trainer.loss(trainer.sequences, trainer.begin[at], trainer.lengths[at])
+    found = trainer.loss(trainer.plan(trainer.sequences, trainer.begin[at], trainer.lengths[at]))
     assert found.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
     want = torch.autograd.grad(torch.stack(losses).mean(), [network.bias, network.popularity, network.item_ids])
     got = torch.autograd.grad(found, [network.bias, network.popularity, network.item_ids])

@@ -54,8 +54,8 @@ from gnn.network.fit import NetworkTrainer
 from gnn.network.team import follow, joined
 from ingest.progress import SilentProgress
 losses = []
-def loss(trainer, batch, mine):
-    losses.append(whole_loss(trainer, batch, mine))
+def loss(trainer, step):
+    losses.append(whole_loss(trainer, step))
     if trainer.team.rank == int(sys.argv[2]) and len(losses) == 3:
         raise MemoryError("this one is out of memory")
     return losses[-1]
