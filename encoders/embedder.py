@@ -30,9 +30,13 @@ class Embedder(torch.nn.Module):
         self.unit_input = [unit for unit, _ in layers or ()]
         self.layers = torch.nn.ModuleList(layer for _, layer in layers or ())
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """(batch, tokens) ids and mask, padded on the right, to float32 vectors of length one, (batch, dim)."""
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """(batch, tokens) ids and mask, padded on the right, to float32 vectors of length one, (batch, dim).
+
+        Without a mask nothing is padding.
+        """
         states = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         pooled = torch.cat([_pool(states, attention_mask, mode) for mode in self.pooling.split("+")], dim=1)
         for unit, layer in zip(self.unit_input, self.layers, strict=True):
             pooled = layer(torch.nn.functional.normalize(pooled, dim=1) if unit else pooled)

@@ -125,7 +125,8 @@ class TextEncoder:
         run = self._run  # loaded here, not by several threads at once
         for start in range(0, len(texts), _SLICE):
             tokens = self._tokens([prefix + text for text in texts[start : start + _SLICE]])
-            batches = _batches(np.fromiter(map(len, tokens), np.int64, len(tokens)), self.batch_tokens)
+            lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+            batches = _batches(lengths, self.batch_tokens, alike=self.device.type == "cuda")
             inputs = [[tokens[row] for row in rows] for rows in batches]
             with _cores(self.threads) as pool:
                 done = pool.map(partial(self._forward, run), inputs)
@@ -173,8 +174,11 @@ class TextEncoder:
         return partial(self._torch, self._model)
 
     def _torch(self, model: Embedder, ids: Rows, mask: Rows) -> Vectors:
+        # without a mask a GPU takes its fastest attention; on a CPU the bits would be others than those kept
+        unmasked = self.device.type == "cuda" and bool(mask.all())
         with torch.inference_mode():
-            unit = model(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+            here = torch.from_numpy(ids).to(self.device)
+            unit = model(here, None if unmasked else torch.from_numpy(mask).to(self.device))
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
     def _calibrated(self) -> Path:
@@ -205,15 +209,25 @@ class TextEncoder:
         return EncoderError(f"the model's {part} cannot be read", str(self.files.folder), "get the model again")
 
 
-def _batches(lengths: Rows, budget: int) -> list[Rows]:
-    """Positions by falling length, cut so that a batch padded to its longest text has at most `budget` tokens."""
+def _batches(lengths: Rows, budget: int, alike: bool = False) -> list[Rows]:
+    """Positions by falling length, cut so that a batch padded to its longest text has at most `budget` tokens.
+
+    Args:
+        lengths: tokens of each text, shape (n,).
+        budget: most tokens of a batch; one text may have more.
+        alike: all texts of a batch have the same length, so that nothing is padded: a GPU holds so many that hardly a
+            batch is the smaller for it.
+    """
     order = np.argsort(-lengths, kind="stable")
+    falling = -lengths[order]
     cuts: list[Rows] = []
     start = 0
     while start < len(order):
-        size = max(1, budget // max(1, int(lengths[order[start]])))
-        cuts.append(order[start : start + size])
-        start += size
+        end = start + max(1, budget // max(1, int(-falling[start])))
+        if alike:
+            end = min(end, int(np.searchsorted(falling, falling[start], side="right")))
+        cuts.append(order[start:end])
+        start = end
     return cuts
 
 

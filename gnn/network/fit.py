@@ -16,8 +16,8 @@ from gnn.network.feeding import ahead, fused_on
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
 from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits, TrainingLoop
-from gnn.network.neighbours import Sample
 from gnn.network.objective import Batch, Batches, softmax_loss
+from gnn.network.sampled_graph import Neighbourhood
 from gnn.protocol.interactions import Interactions
 
 
@@ -26,13 +26,11 @@ class Around:
     """What a step sees of the graph where it does not see all of it.
 
     Attributes:
-        sample: the nodes and edges drawn.
-        degree: joint degree of each of its nodes, shape (n,).
+        near: the nodes and edges drawn.
         had: users per behaviour and column of the step, shape (behaviours, c).
     """
 
-    sample: Sample
-    degree: Tensor
+    near: Neighbourhood
     had: Tensor
 
 

@@ -16,9 +16,9 @@ from gnn.network.feeding import fused_on
 from gnn.network.graph_network import TextFeatures
 from gnn.network.joint import JointGraph
 from gnn.network.loop import Limits
-from gnn.network.neighbours import Sample
 from gnn.network.objective import softmax_columns
 from gnn.network.reading import in_one_line
+from gnn.network.sampled_graph import Neighbourhood
 from gnn.network.sequence_loop import SequenceLoop
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequences import Sequences, Stretches
@@ -46,7 +46,7 @@ class Question:
     columns: Tensor
     place: Tensor
     weights: Tensor | None
-    around: Sample | None = None
+    around: Neighbourhood | None = None
 
 
 class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
@@ -103,7 +103,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
 
     def drawn(
         self, read: NDArray[np.int64], asked: NDArray[np.int64]
-    ) -> tuple[Sample | None, NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[Neighbourhood | None, NDArray[np.int64], NDArray[np.int64]]:
         """What is drawn of the graph, and where the products that are read and asked for stand in `vectors`."""
         return None, read, asked
 
@@ -117,8 +117,8 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
         asking = torch.cat([states, states.new_ones(len(states), 1)], 1)
         return blocked_cross_entropy(asking, asked, plan.targets, plan.weights, self.precision)
 
-    def vectors(self, sample: Sample | None) -> Tensor:  # noqa: ARG002
-        """Vectors of all products, or of those around which `sample` was drawn."""
+    def vectors(self, near: Neighbourhood | None) -> Tensor:  # noqa: ARG002
+        """Vectors of all products, or of those around which `near` was drawn."""
         return self.network.items(self.graph, self.edges, self.text, self.kept())
 
     def kept(self) -> Tensor | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+
 from gnn.config import TrainConfig
 from gnn.errors import GnnError
+from gnn.network.device import choose_device
 from gnn.network.joint import JointGraph
 from ingest.memory import machine_memory
 
@@ -25,10 +28,17 @@ def step_bytes(graph: JointGraph, dim: int, layers: int) -> int:
     return 4 * dim * ((layers + 2) * len(graph.target) + (layers + 8) * graph.n_nodes)
 
 
+def memory_of(device: torch.device) -> int:
+    """Bytes that the device has, or the machine for the CPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return machine_memory()
+
+
 def fan_out(config: TrainConfig, graph: JointGraph, dim: int, layers: int) -> int:
     """Neighbours that a step draws per node and relation, 0: it sends messages over the whole graph.
 
-    `auto` draws where a step over the whole graph would take more than half of the machine's memory.
+    `auto` draws where a step over the whole graph would take more than half of the memory where training computes.
 
     Raises:
         GnnError: the setting is negative.
@@ -38,4 +48,4 @@ def fan_out(config: TrainConfig, graph: JointGraph, dim: int, layers: int) -> in
             what = f"{config.neighbours} neighbours cannot be drawn"
             raise GnnError(what, "train.neighbours", "set it to a number above 0, to 0 for the whole graph, or to auto")
         return config.neighbours
-    return FAN_OUT if step_bytes(graph, dim, layers) > machine_memory() / 2 else 0
+    return FAN_OUT if step_bytes(graph, dim, layers) > memory_of(choose_device(config)) / 2 else 0

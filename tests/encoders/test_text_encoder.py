@@ -17,8 +17,9 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from encoders.config import EncoderConfig
+from encoders.embedder import load_embedder
 from encoders.errors import EncoderError
-from encoders.text_encoder import TextEncoder
+from encoders.text_encoder import TextEncoder, _batches
 
 TEXTS = [
     "Topping Mixes Whip Topping 5.2 oz. GROCERY, DRY MIX DESSERTS. National",
@@ -184,3 +185,20 @@ def test_a_stream_left_early_stops(tiny_model: Path) -> None:
 def test_no_gpu(tiny_model: Path) -> None:
     with pytest.raises(EncoderError, match=r"no CUDA device .*encode.device"):
         TextEncoder(EncoderConfig(model=str(tiny_model), device="cuda"))
+
+
+def test_batches_of_one_length_pad_nothing() -> None:
+    lengths = np.array([3, 5, 3, 5, 5, 3, 1])
+    assert [b.tolist() for b in _batches(lengths, 9)] == [[1], [3], [4], [0, 2, 5], [6]]
+    assert [b.tolist() for b in _batches(lengths, 12)] == [[1, 3], [4, 0], [2, 5, 6]]
+    assert [b.tolist() for b in _batches(lengths, 12, alike=True)] == [[1, 3], [4], [0, 2, 5], [6]]
+    assert [b.tolist() for b in _batches(lengths, 2, alike=True)] == [[n] for n in (1, 3, 4, 0, 2, 5, 6)]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken", "max", "weightedmean"])
+def test_no_mask_says_that_nothing_is_padding(tiny_model: Path, pooling: str) -> None:
+    model = load_embedder(TextEncoder(EncoderConfig(model=str(tiny_model), device="cpu")).files, torch.float32)
+    model.pooling = pooling
+    ids = torch.tensor([[2, 5, 6, 3], [2, 7, 8, 3]])
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids), model(ids, torch.ones_like(ids)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnn.config import GnnConfig, GraphConfig, SplitConfig, TrainConfig
 from gnn.network.feeding import ahead, sent
+from gnn.network.fit import NetworkTrainer
+from gnn.network.graph_network import TextFeatures
+from gnn.network.message_graph import build_message_graph
+from gnn.network.reading import Reading
+from gnn.network.recommender import make_network
+from gnn.network.sampled import SampledSequenceTrainer, SampledTrainer
+from gnn.network.sequence_fit import SequenceTrainer
+from gnn.protocol.events import read_events
+from gnn.protocol.interactions import Interactions
+from gnn.protocol.splits import split_events
+from kg.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -74,3 +87,44 @@ def test_only_a_gpu_is_fed_by_a_thread(device: torch.device) -> None:
 def test_what_is_on_its_device_stays_there() -> None:
     value = torch.arange(4)
     assert sent(value, torch.device("cpu")) is value
+
+
+@pytest.fixture(scope="module")
+def history(shop: Snapshot) -> Interactions:
+    return split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("neighbours", [0, 5])
+@pytest.mark.parametrize("reading", ["set", "sequence"])
+def test_the_host_waits_for_nothing_within_a_step(
+    shop: Snapshot, text: NDArray[np.float32], history: Interactions, reading: Reading, neighbours: int
+) -> None:
+    config = replace(GnnConfig(), train=TrainConfig(device="cuda"))
+    graph = build_message_graph(shop, history, GraphConfig(), users=reading == "set")
+    features = TextFeatures.of(text)
+    network: Any = make_network(graph, history, features, config, reading)
+    given = (network, graph, history, features)
+    trainer: Any
+    if reading == "set":
+        plain = (*given, config.train)
+        trainer = SampledTrainer(*plain, neighbours) if neighbours else NetworkTrainer(*plain)
+        plan = trainer.plan(np.arange(20))
+    else:
+        trainer = SampledSequenceTrainer(*given, config, neighbours) if neighbours else SequenceTrainer(*given, config)
+        plan = trainer.plan(trainer.sequences, trainer.begin[:20], trainer.lengths[:20])
+
+    def step() -> None:
+        here = sent(plan, trainer.device)
+        trainer.optimizer.zero_grad(set_to_none=True)
+        trainer.loss(here).backward()
+        trainer.optimizer.step()
+
+    step()  # the first allocates and chooses kernels
+    torch.cuda.synchronize()
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode(before)

@@ -21,7 +21,8 @@ from gnn.network.message_graph import build_message_graph
 from gnn.network.neighbour_loader import NeighbourLinkLoader, NeighbourNodeLoader, NeighbourSampler, as_data
 from gnn.network.neighbours import Neighbours
 from gnn.network.recommender import NetworkRecommender, make_network
-from gnn.network.sampled import SampledGraph, SampledSequenceTrainer, SampledTrainer, base_of
+from gnn.network.sampled import SampledSequenceTrainer, SampledTrainer
+from gnn.network.sampled_graph import SampledGraph
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.size import fan_out, step_bytes
 from gnn.network.team import Team
@@ -102,18 +103,17 @@ def test_sampled_propagation_is_right_on_average(graph: JointGraph, history: Int
     network = make_network(graph, history, None, replace(GnnConfig(), model=ModelConfig(dim=4)))
     seeds = np.array([0, 7, 60, 75, 139, 145])
     sampled = SampledGraph.of(graph, 3)
-    degree = torch.from_numpy(sampled.degree)
     with torch.no_grad():
         for conv in network.convs:
             conv.scale.uniform_(0.5, 1.5)
-        everything = torch.arange(graph.n_nodes)
-        x = base_of(network, graph, everything, None, network.user_ids)
+        x = torch.cat([network.user_ids, network.item_ids, network.other_ids])
         want = torch.stack([x, *network.propagate(graph, graph.whole(), x)]).sum(0)[seeds]
         found = []
         for key in range(600):
             sample = sampled.neighbours.sample(seeds, 3, key)
-            nodes = torch.from_numpy(sample.nodes)
-            found.append(sampled.propagated(network, sample, x[nodes], degree[nodes]))
+            near = sampled.around(sample, sampled.degree[sample.nodes])
+            torch.testing.assert_close(near.base(network, None, network.user_ids), x[sample.nodes], rtol=0, atol=0)
+            found.append(near.propagated(network, x[sample.nodes]))
     draws = torch.stack(found)
     error = draws.std(0) / len(draws) ** 0.5
     assert float(draws.std(0).mean()) > 0.01
