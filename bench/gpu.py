@@ -1,6 +1,7 @@
 """Training and encoding on a GPU beside the CPU of the same machine: epochs, texts, memory, the largest graph.
 
-    python -m bench.gpu [--data NAME ...] [--epochs 4] [--threads N] [--largest] [--encode [--model NAME]] [--out FILE]
+    python -m bench.gpu [--data NAME ...] [--ways WAY ...] [--epochs 4] [--threads N] [--largest]
+                        [--encode [--model NAME]] [--out FILE]
 
 Per data set the graph network is trained for some epochs in each way, from the same start and on the same pairs: on
 the CPU, and on the GPU in fp32, in bf16, in bf16 with every step planned only when the last has been given away (no
@@ -12,6 +13,7 @@ until a step does not fit any more. `--encode` counts texts a second beside sent
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,6 +135,7 @@ def training(name: str, epochs: int, sides: list[str]) -> dict[str, dict[str, An
                 found[side] = epochs_of(trainer, 1 if device == "cpu" else epochs)
             except Exception as error:  # one way that fails must not hide the others
                 found[side] = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(f"{name}, {side}: {found[side]}", file=sys.stderr, flush=True)
         del trainer
     return found
 
@@ -160,6 +163,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="*", choices=NAMES, default=list(NAMES), metavar="NAME",
                         help=f"protocols: {', '.join(NAMES)}; none: nothing is trained")  # fmt: skip
+    parser.add_argument("--ways", nargs="+", choices=SIDES, default=list(SIDES), metavar="WAY",
+                        help=f"ways: {', '.join(SIDES)}")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=4, help="epochs counted on the GPU; one on the CPU")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU")
     parser.add_argument("--largest", action="store_true", help="how many Complete Journeys fit")
@@ -173,7 +178,7 @@ def main() -> None:
     out = Console(soft_wrap=True, highlight=False, width=PIPE_WIDTH)
     report: dict[str, Any] = {"machine": machine(), "threads": args.threads, "training": {}}
     for name in args.data:
-        report["training"][name] = found = training(name, args.epochs, list(SIDES))
+        report["training"][name] = found = training(name, args.epochs, args.ways)
         out.print(table(f"network on {name}", HEADS, training_rows(name, found), right=HEADS[2:-1]))
         write_report(report, args.out)
     if args.largest:

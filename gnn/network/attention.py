@@ -52,11 +52,14 @@ class Layout:
     groups: tuple[Group, ...]
 
     @staticmethod
-    def of(stretches: Stretches) -> Layout:
-        """The layout of `stretches`, which are sorted by length and none of them empty, on the host."""
+    def of(stretches: Stretches, device: torch.device) -> Layout:
+        """The layout of `stretches`, which are sorted by length and none of them empty; made on the host for `device`.
+
+        A GPU gets one group: it pads for less than what it takes to start the work of several.
+        """
         s = stretches
         end = s.lengths.cumsum()
-        octave = np.ceil(np.log2(s.lengths))
+        octave = np.ceil(np.log2(s.lengths)) if device.type == "cpu" else np.zeros(len(s.lengths))
         edges = np.flatnonzero(np.diff(octave, prepend=-1, append=np.inf))
         groups = []
         for first, after in pairwise(edges):
@@ -151,6 +154,6 @@ class AttentionTower(nn.Module):
         for start in range(0, len(users), USERS):
             at = users[start : start + USERS]
             stretches = Stretches.cut(sequences, sequences.indptr[at + 1] - lengths[at], lengths[at])
-            layout = sent(Layout.of(stretches), items.device)
+            layout = sent(Layout.of(stretches, items.device), items.device)
             out[at] = self(layout, items)[layout.last].cpu().numpy()
         return out

@@ -99,7 +99,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
         arrays = (asking_at, np.searchsorted(columns, answers), columns, place)
         asking, targets, asked, at = (torch.from_numpy(a) for a in arrays)
         weights = torch.from_numpy(correction) if len(columns) < len(self.warm) else None
-        return Question(Layout.of(replace(given, rows=read)), asking, targets, asked, at, weights, around)
+        return Question(Layout.of(replace(given, rows=read), self.device), asking, targets, asked, at, weights, around)
 
     def drawn(
         self, read: NDArray[np.int64], asked: NDArray[np.int64]

@@ -109,7 +109,7 @@ class SasRecTrainer(SequenceLoop[SasRecNetwork, Question]):
         elif self.loss_name == "bce":
             users = np.searchsorted(self.sequences.indptr, begin, side="right") - 1
             others = (draw_unbought(self.known, users[given.stretch], np.arange(len(self.network.items)), self.rng),)
-        return Question(Layout.of(given), torch.from_numpy(answers), tuple(map(torch.from_numpy, others)))
+        return Question(Layout.of(given, self.device), torch.from_numpy(answers), tuple(map(torch.from_numpy, others)))
 
     def loss(self, plan: Question) -> Tensor:
         """Mean over all events of the plan of the loss of predicting the event after it."""

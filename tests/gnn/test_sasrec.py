@@ -63,10 +63,10 @@ def some_network() -> SasRecNetwork:
     return network.eval()
 
 
-def layout_of(sequences: Sequence[Sequence[int]]) -> Layout:
+def layout_of(sequences: Sequence[Sequence[int]], on: str = "cpu") -> Layout:
     lengths = np.asarray([len(s) for s in sequences])
     rows = np.asarray([i for s in sequences for i in s])
-    return Layout.of(Stretches.cut(events_of(rows), lengths.cumsum() - lengths, lengths))
+    return Layout.of(Stretches.cut(events_of(rows), lengths.cumsum() - lengths, lengths), torch.device(on))
 
 
 def events_of(rows: NDArray[np.int64], order: NDArray[np.int64] | None = None) -> Sequences:
@@ -98,13 +98,16 @@ def naive_states(network: SasRecNetwork, sequence: Sequence[int]) -> Tensor:
     return states
 
 
-def test_the_tower_equals_attention_over_each_sequence_alone() -> None:
+@pytest.mark.parametrize(("laid_out_for", "groups"), [("cpu", 5), ("cuda", 1)])
+def test_the_tower_equals_attention_over_each_sequence_alone(laid_out_for: str, groups: int) -> None:
     network = some_network()
     sequences = [[3], [1, 1], [0, 5], [2, 4, 6], [7, 8, 9, 2, 1], [11, 10, 3, 3, 2, 5, 1, 0], [5] * 9]
     with torch.no_grad():
-        found = network(layout_of(sequences))
+        layout = layout_of(sequences, laid_out_for)
+        found = network(layout)
         want = torch.cat([naive_states(network, s) for s in sequences])
     torch.testing.assert_close(found, want, atol=2e-5, rtol=1e-4)
+    assert len(layout.groups) == groups  # lengths 1, 2, 3, 5 to 8 and 9, or all
 
 
 @given(st.lists(st.integers(0, 11), min_size=2, max_size=9), st.data())
