@@ -126,7 +126,7 @@ def open_tour() -> Tour:
     """The workspace SHOPGRAPH_WORKSPACE or ./shopgraph-workspace; without one a small one, made once.
 
     Raises:
-        AppError: the workspace has no tuned encoder.
+        AppError: the workspace has no tuned encoder, or one of events without times, for which there is no later.
     """
     asked = os.environ.get("SHOPGRAPH_WORKSPACE")
     if not asked and not DEFAULT.exists() and (".." / DEFAULT).exists():
@@ -136,6 +136,10 @@ def open_tour() -> Tour:
         place, settings = _small(), SETTINGS
     if not (place.encoder / "config.json").exists():
         raise AppError("the workspace has no tuned encoder", str(place.root), "run shopgraph finetune, then this again")
+    until = read_provenance(place.encoder)["split"]["until"]
+    if not until:
+        remedy = 'the tour needs events with times and split.method = "time"'
+        raise AppError("the tuned encoder knows no instant after which events are later", str(place.encoder), remedy)
     snapshot = Snapshot.load(place.snapshot)
     encode = load_settings(place, list(settings)).encode
     texts, text_of = distinct_texts(snapshot, encode.text, place.events)
@@ -143,8 +147,7 @@ def open_tour() -> Tour:
     for name, model in (("frozen", encode), ("tuned", replace(encode, model=str(place.encoder), revision=""))):
         ready = settle(model, texts, folder, SilentProgress(), standing_digest(folder))
         spaces[name], _ = encode_cached(TextEncoder(ready, folder), texts, folder, SilentProgress())
-    until = datetime.fromisoformat(read_provenance(place.encoder)["split"]["until"])
-    return Tour(place, snapshot, texts, text_of, spaces, int(until.timestamp()) * 1_000_000)
+    return Tour(place, snapshot, texts, text_of, spaces, int(datetime.fromisoformat(until).timestamp()) * 1_000_000)
 
 
 def _small() -> Workspace:

@@ -15,7 +15,7 @@ def at_degrees(*angles: float) -> np.ndarray:
 
 @pytest.fixture
 def spread() -> np.ndarray:
-    drawn = np.random.default_rng(3).normal(size=(60, 5)) + [1, 0, 0, 0, 0]
+    drawn = np.random.default_rng(3).normal(size=(60, 5)) + np.eye(5)[0]
     return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
 
 
