@@ -20,6 +20,7 @@ from encoders.config import EncoderConfig
 from encoders.errors import EncoderError
 from encoders.int8 import quantise
 from encoders.onnx_model import cache_folder, exported
+from encoders.space import nearest
 from encoders.text_encoder import TextEncoder, Vectors
 from ingest.progress import Progress
 
@@ -163,14 +164,7 @@ def calibrate(config: EncoderConfig, texts: Sequence[str], folder: Path) -> None
 
 def agreement(exact: Vectors, other: Vectors) -> tuple[float, float]:
     """Mean cosine of unit vectors, and the mean share of each row's ten nearest rows that `other` has in common."""
-    near = []
-    for vectors in (exact, other):
-        scores = vectors @ vectors.T
-        np.fill_diagonal(scores, -np.inf)
-        count = min(_NEAREST, len(scores) - 1)
-        near.append(
-            np.argpartition(-scores, count - 1, axis=1)[:, :count] if count else np.empty((len(scores), 0), int)
-        )
+    near = [nearest(vectors, _NEAREST) for vectors in (exact, other)]
     shared = [len(np.intersect1d(a, b)) / len(a) for a, b in zip(*near, strict=True) if len(a)]
     return float((exact * other).sum(1).mean()), float(np.mean(shared)) if shared else 1.0
 
