@@ -129,7 +129,9 @@ class TextEncoder:
             batches = _batches(lengths, self.batch_tokens, alike=self.device.type == "cuda")
             inputs = [[tokens[row] for row in rows] for rows in batches]
             with _cores(self.threads) as pool:
-                done = pool.map(partial(self._forward, run), inputs)
+                forward = partial(self._forward, run)
+                # a new thread would have to choose its kernels on the GPU anew
+                done = map(forward, inputs) if self.device.type == "cuda" else pool.map(forward, inputs)
                 for rows, vectors in zip(batches, done, strict=True):
                     yield rows + start, vectors
 
