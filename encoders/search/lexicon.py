@@ -80,15 +80,18 @@ class Lexicon:
         A word means itself, its other forms and its abbreviations. Where the shop has neither it nor another form, and
         nothing says that the word exists, it means the nearest words: one edit (a letter dropped, added, changed, or
         two swapped) away in words of 3 to 5 characters, two in longer ones. A word that is far rarer than one an edit
-        away may mean that one too.
+        away, as are its forms, may mean that one too, unless something says that it exists.
         """
         found = [*self._same(word), *self._forms(word)]
         if mend and len(word) > 2 and not word.isdigit():
             if not found:
                 found += [] if self._exists(word) else self._near(word, 1 if len(word) < 6 else 2, 1)
-            elif found[0].kind == "same":
-                found += self._near(word, 1, int(self.texts[found[0].term]) * _RARE + 1)
-        found += self._abbreviations(word)
+            elif found[0].kind == "same" and not self._exists(word):
+                most = max(int(self.texts[reading.term]) for reading in found)
+                found += self._near(word, 1, most * _RARE + 1)
+        known = any(self.texts[reading.term] for reading in found)
+        # two letters stand for many words: for one that the shop writes out they say nothing
+        found += [one for one in self._abbreviations(word) if len(one.word) > 2 or not known]
         return list({reading.term: reading for reading in reversed(found)}.values())[::-1]
 
     @cached_property

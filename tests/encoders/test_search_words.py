@@ -74,6 +74,12 @@ def test_a_slip_is_mended(typed: str) -> None:
     assert read(shop, typed)[0] == ("shampoo", "mended", MENDED)
 
 
+def test_two_letters_stand_for_a_word_only_where_the_shop_does_not_write_it_out() -> None:
+    counts = {"br": 40, "beer": 2}
+    assert [one[:2] for one in read(lexicon(counts, real=("bear",)), "beer")] == [("beer", "same")]
+    assert [one[:2] for one in read(lexicon(counts, real=("bear",)), "bear")] == [("br", "short")]
+
+
 def test_short_words_numbers_and_far_words_are_not_mended() -> None:
     shop = lexicon({"tea": 4, "lotion": 3, "505": 2, "oil": 5})
     assert read(shop, "te") == []
@@ -102,6 +108,14 @@ def test_a_rare_word_beside_a_frequent_one_may_mean_that_too() -> None:
     shop = lexicon({"shampoo": 200, "shampo": 1, "tea": 300, "teas": 20})
     assert [one[:2] for one in read(shop, "shampo")] == [("shampo", "same"), ("shampoo", "mended")]
     assert [one[:2] for one in read(shop, "shampoo")] == [("shampoo", "same")]
+
+
+def test_a_rare_word_with_a_frequent_form_is_no_slip_nor_is_a_real_one() -> None:
+    shop = lexicon({"beer": 2, "beers": 60, "beef": 900})
+    assert [one[:2] for one in read(shop, "beer")] == [("beer", "same"), ("beers", "form")]
+    lone = {"beer": 2, "beef": 900}
+    assert [one[:2] for one in read(lexicon(lone), "beer")] == [("beer", "same"), ("beef", "mended")]
+    assert [one[:2] for one in read(lexicon(lone, real=("beer",)), "beer")] == [("beer", "same")]
 
 
 def test_words_of_names_alone_are_known_but_nothing_is_mended_to_them() -> None:
