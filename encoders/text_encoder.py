@@ -16,6 +16,7 @@ import transformers
 from numpy.typing import NDArray
 
 from encoders.config import EncoderConfig
+from encoders.device import device_of, half_pays
 from encoders.embedder import Embedder, load_embedder
 from encoders.errors import EncoderError
 from encoders.model_files import ModelFiles, find_model
@@ -55,7 +56,7 @@ class TextEncoder:
     def __init__(self, config: EncoderConfig | None = None, folder: Path | None = None) -> None:
         self.config = config or EncoderConfig()
         self.files: ModelFiles = find_model(self.config)
-        self.device = _device(self.config.device)
+        self.device = device_of(self.config.device, "encode.device")
         self.variant = _variant(self.config.precision, self.device)
         self.dtype = torch.bfloat16 if self.variant == "bf16" else torch.float32
         self._folder = folder or cache_folder()
@@ -233,16 +234,9 @@ def _batches(lengths: Rows, budget: int, alike: bool = False) -> list[Rows]:
     return cuts
 
 
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EncoderError("there is no CUDA device", "encode.device", "use auto or cpu, or check `shopgraph doctor`")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def _variant(precision: str, device: torch.device) -> str:
     if precision == "auto":
-        fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-        return "bf16" if fast else "fp32"
+        return "bf16" if half_pays(device) else "fp32"
     if precision in ("onnx", "int8") and device.type == "cuda":
         raise EncoderError(f"{precision} is for CPUs", "encode.precision", "use bf16, or encode.device = cpu")
     return precision

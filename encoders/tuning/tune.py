@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from encoders.config import EncoderConfig
+from encoders.device import device_of, half_pays
 from encoders.errors import EncoderError
 from encoders.model_files import ModelFiles, find_model
 from encoders.tuning.config import FinetuneConfig
@@ -101,13 +102,8 @@ def _write(trainee: Learner, said: Mapping[str, Any], folder: Path) -> None:
 
 def _where(config: FinetuneConfig) -> tuple[torch.device, bool]:
     """The device, and whether matrix products run in bf16 there."""
-    there = torch.cuda.is_available()
-    if config.device == "cuda" and not there:
-        remedy = "use auto or cpu, or check `shopgraph doctor`"
-        raise EncoderError("there is no CUDA device", "finetune.device", remedy)
-    device = torch.device("cuda" if there and config.device != "cpu" else "cpu")
-    fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    return device, config.precision == "bf16" or (config.precision == "auto" and fast)
+    device = device_of(config.device, "finetune.device")
+    return device, config.precision == "bf16" or (config.precision == "auto" and half_pays(device))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from encoders.tuning.pairs import TextPairs
 from gnn.protocol.events import DAY, Events
+from gnn.protocol.interactions import bounds_of
 from gnn.protocol.splits import Split
 
 Rows = NDArray[np.int64]
@@ -61,15 +62,14 @@ def _histories(events: Events, n_texts: int) -> tuple[Rows, Rows]:
     """Each user's distinct texts in the order of their first event: bounds and texts."""
     _, first = np.unique(events.users * n_texts + events.items, return_index=True)
     first = np.sort(first)
-    count = np.bincount(events.users[first], minlength=events.n_users)
-    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64), events.items[first]
+    return bounds_of(events.users[first], events.n_users), events.items[first]
 
 
 def _keys(events: Events, window_days: float, stretch: int) -> NDArray[np.int64]:
     """What tells a user's baskets apart: the window of the time, or the stretch of the user's events."""
     if events.timed:
         return np.asarray(events.order // max(1, round(window_days * DAY)), dtype=np.int64)
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(events.users, minlength=events.n_users))])
+    bounds = bounds_of(events.users, events.n_users)
     return np.asarray((np.arange(len(events)) - bounds[events.users]) // stretch, dtype=np.int64)
 
 
@@ -103,7 +103,7 @@ def _shared(left: sp.csr_matrix, right: sp.csr_matrix, most: int) -> sp.csr_matr
 def _strongest(row: Rows, column: Rows, strength: NDArray[np.float32], n: int, most: int) -> sp.csr_matrix:
     at = np.lexsort((column, -strength, row))
     row, column, strength = row[at], column[at], strength[at]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+    bounds = bounds_of(row, n)
     kept = np.arange(len(row)) - bounds[row] < most
     out = sp.csr_matrix((strength[kept], (row[kept], column[kept])), shape=(n, n), dtype=np.float32)
     out.sort_indices()
