@@ -50,7 +50,8 @@ class GraphConfig:
         use_categories: whether category nodes and their tree take part.
         use_brands: whether brand nodes take part.
         use_related: whether outside triples take part.
-        use_text: whether the network reads text vectors where there are any.
+        use_text: whether the network reads the product vectors where there are any: those of the text, and of pictures
+            where these stand beside it.
     """
 
     exclude_relations: tuple[str, ...] = ("also_bought", "also_viewed", "bought_together")

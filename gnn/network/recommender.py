@@ -159,13 +159,14 @@ class NetworkRecommender(Fitted):
         """The network propagated over another graph: new products by text, brand and category, new users by history.
 
         Raises:
-            GnnError: the text vectors are missing or of another width.
+            GnnError: the product vectors are missing or of another width.
         """
         width = int(self.facts["text_width"])
         found = 0 if given.vectors is None else given.vectors.shape[1]
         if width and found != width:
-            what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
-            raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
+            what = f"the model was trained on product vectors of width {width}, found {found or 'none'}"
+            remedy = "run shopgraph encode with the same encoder and the same kind of pictures, or train again"
+            raise GnnError(what, "embeddings", remedy)
         there = NetworkRecommender(self.config, given if width else replace(given, vectors=None))
         there._carry(history, given, ids, self)
         return there
