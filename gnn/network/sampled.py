@@ -113,6 +113,8 @@ def base_of(
     if network.text is not None and text is not None:
         distinct, which = torch.unique(text.spread.col_indices()[rows], return_inverse=True)
         items = items + functional.embedding(which, network.text(text.distinct[distinct]))
+    if network.signals is not None:
+        items = items + network.signals(network.signal_values.index_select(0, rows))
     others = network.other_ids.index_select(0, nodes[at[2]] - last)
     shown = items.new_zeros(len(at[0]), items.shape[1]) if users is None else users.index_select(0, nodes[at[0]])
     place = torch.empty_like(nodes)
