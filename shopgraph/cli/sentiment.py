@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Write the sentiment of every review with a text onto REVIEWED, from -1 to 1; ratings teach it.
 
-    Example: shopgraph sentiment && shopgraph query --cypher "MATCH ()-[r:REVIEWED]->() RETURN avg(r.sentiment)"
+    Example: shopgraph sentiment
     """
     place = workspace_at(workspace)
     with place.writing():
