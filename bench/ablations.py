@@ -31,6 +31,7 @@ from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import Views
 from gnn.network.objective import Batch
 from gnn.network.reading import how_to_read
+from gnn.network.signals import Signals
 from gnn.protocol.events import read_side
 from gnn.protocol.recommender import Given
 from gnn.tuning.spaces import applied
@@ -66,6 +67,7 @@ VARIANTS: dict[str, Variant] = {
     "without brands, categories and triples": Variant(_GRAPHLESS),
     "with a shuffled graph": Variant(shuffled=True),
     "without text": Variant({"graph.use_text": False}),
+    "with other signals": Variant({"model.signals.use": True}),
     "users as sets": Variant({"model.user": "set"}, "sequence"),
     "without propagation": Variant({"model.sequence.layers": 0}, "sequence"),
     "without id dropout": Variant({"model.sequence.id_dropout": 0.0}, "sequence"),
@@ -116,6 +118,9 @@ def _fit(data: Prepared, config: GnnConfig, snapshot: Snapshot, variant: Variant
         if variant.reading not in ("", how_to_read(history, plain)):
             return None
         if not config.graph.use_text and data.vectors is None:
+            return None
+        chosen = config.model.signals
+        if chosen.use and Signals.of(snapshot, history, chosen, config.graph.target_events) is None:
             return None
         began = time.perf_counter()
         part = fit_parts(shop, [NETWORK], history, [NETWORK]).fitted[NETWORK]

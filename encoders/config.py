@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from encoders.errors import EncoderError
+from encoders.images import ImageConfig
 from encoders.text_config import TextConfig
 
 BUILTIN = "builtin"
@@ -39,6 +40,7 @@ class EncoderConfig:
         cache: folder of the vectors that texts have got, which several workspaces may share. Empty: the workspace's.
         threads: batches encoded side by side on a CPU, one core each. 0: as many as torch would use.
         text: what is said of each kind of node.
+        images: vectors of the products' pictures, which stand beside those of the text.
     """
 
     model: str = BUILTIN
@@ -53,6 +55,7 @@ class EncoderConfig:
     cache: str = ""
     threads: int = 0
     text: TextConfig = field(default_factory=TextConfig)
+    images: ImageConfig = field(default_factory=ImageConfig)
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning.

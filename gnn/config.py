@@ -50,7 +50,8 @@ class GraphConfig:
         use_categories: whether category nodes and their tree take part.
         use_brands: whether brand nodes take part.
         use_related: whether outside triples take part.
-        use_text: whether the network reads text vectors where there are any.
+        use_text: whether the network reads the product vectors where there are any: those of the text, and of pictures
+            where these stand beside it.
     """
 
     exclude_relations: tuple[str, ...] = ("also_bought", "also_viewed", "bought_together")
@@ -91,6 +92,40 @@ class SequenceConfig:
 
 
 @dataclass(frozen=True)
+class SignalsConfig:
+    """What the network reads of a product beside id, text and pictures: numbers, bands, categories, times.
+
+    A number is log-scaled and standardised, stands in one of `bands` bands of equally many products, and is flagged
+    where it is missing; a category is one of its values; a time is the days that have passed at the cut-off, and
+    missing where it lies beyond. Two signals are made of the history alone, where events have times: `paid_price` and
+    `first_seen`.
+
+    Attributes:
+        use: whether the network reads them.
+        columns: properties of Product, or the two of the history. Empty: both, and every number, time, truth value and
+            word of few values but `recommendable`, `stock` and `available_until`. What is made of all events is
+            refused: the build's labels, and a column that just the products with events have.
+        bands: of a number with more different values; 1: none.
+        most_values: most values of a category that are told apart; by default a column with more is left out.
+    """
+
+    use: bool = False
+    columns: tuple[str, ...] = ()
+    bands: int = 8
+    most_values: int = 30
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning.
+
+        Raises:
+            GnnError: names the setting.
+        """
+        for name in ("bands", "most_values"):
+            if getattr(self, name) < 1:
+                raise GnnError(f"{name} = {getattr(self, name)}", f"model.signals.{name}", "use at least 1")
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Shape of the network.
 
@@ -99,6 +134,7 @@ class ModelConfig:
             events in order), or `auto`: sequence where events have an order and the mean timeline is no longer than
             `sequence.length`.
         sequence: the network where users are read as sequences.
+        signals: what is read of a product beside id, text and pictures.
         user_vectors: whether every user of the training has a free vector too, which travels to their products and is
             no part of their own: it tells products apart by who bought them. Of the set network.
         repeats: whether the set network learns what it is worth that the user knows a product by another behaviour
@@ -112,6 +148,7 @@ class ModelConfig:
 
     user: Literal["auto", "set", "sequence"] = "auto"
     sequence: SequenceConfig = field(default_factory=SequenceConfig)
+    signals: SignalsConfig = field(default_factory=SignalsConfig)
     user_vectors: bool = True
     repeats: bool = True
     dim: int = 64

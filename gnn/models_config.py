@@ -240,9 +240,12 @@ class TextConfig:
 
     Attributes:
         weighting: what a product of the history weighs in the user's text vector.
+        width: how many numbers of a product's vector, from the first on, are the text's; 0: all. The commands set it
+            where vectors of pictures stand behind those of the text: this model reads text alone.
     """
 
     weighting: Weighting = "binary"
+    width: int = 0
 
 
 @dataclass(frozen=True)

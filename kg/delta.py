@@ -27,7 +27,7 @@ from kg.shape_edges import EdgeKey, edge_queries
 from kg.shape_nodes import node_queries, prepare
 from kg.stores import EdgeFile, NodeFile
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "delta.json"
 _EVENTS = frozenset(EVENT_TYPES.values())
 

@@ -105,11 +105,20 @@ EVENT_PROPERTIES: dict[str, Type] = {
     "account_id": S, "split": S,
 }  # fmt: skip
 
+WRITTEN_LATER: dict[str, dict[str, Type]] = {"REVIEWED": {"sentiment": F}}
+"""Event type to properties that a command writes when the graph stands: empty after a build, never read by training.
+
+`sentiment` is what the text of a review says, from -1 (as the lowest rating) to 1 (as the highest).
+"""
+
 _USER_PRODUCT = (("User", "Product"),)
 RELATIONSHIPS: dict[str, Relationship] = {
     r.name: r
     for r in (
-        *(Relationship(name, _USER_PRODUCT, EVENT_PROPERTIES) for name in EVENT_TYPES.values()),
+        *(
+            Relationship(name, _USER_PRODUCT, {**EVENT_PROPERTIES, **WRITTEN_LATER.get(name, {})})
+            for name in EVENT_TYPES.values()
+        ),
         Relationship("PLACED", (("User", "Order"),)),
         Relationship("CONTAINS", (("Order", "Product"),), {"quantity": N, "price": F}),
         Relationship("MADE_BY", (("Product", "Brand"),)),

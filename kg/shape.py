@@ -24,7 +24,7 @@ from kg.shape_nodes import node_queries, prepare
 from kg.snapshot import hash_column
 from kg.stores import EdgeFile, GraphFiles, NodeFile
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when the same tables give other files, so that files of an older version are shaped again."""
 
 _MANIFEST = "graph.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingest.contract import LEVEL_SEPARATOR
 from ingest.names import identifier
 from kg.clean_tables import SQL_TYPE, CleanTables
-from kg.schema import EVENT_PROPERTIES, EVENT_TYPES, RELATIONSHIPS
+from kg.schema import EVENT_PROPERTIES, EVENT_TYPES, RELATIONSHIPS, WRITTEN_LATER
 from kg.shape_nodes import day_month
 
 EdgeKey = tuple[str, str, str]
@@ -86,6 +86,8 @@ def _events(event: str, tables: CleanTables) -> str:
     columns = [
         day_month("time") if p == "day" else made.get(p, identifier(p)) for p in EVENT_PROPERTIES if p != "month"
     ]
+    later = WRITTEN_LATER.get(EVENT_TYPES[event], {})
+    columns += [f"NULL::{SQL_TYPE[kind]} AS {identifier(p)}" for p, kind in later.items()]
     return f"""
         SELECT user_id AS source, product_id AS target, {", ".join(columns)}{_extras(tables, "events")}
         FROM events WHERE event = '{event}' AND user_id IS NOT NULL AND product_id IS NOT NULL"""

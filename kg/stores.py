@@ -167,7 +167,17 @@ class Publisher(Protocol):
         """
 
 
-class Store(Loader, Reader, QueryRunner, Publisher, Protocol):
+class Annotator(Protocol):
+    """Writes what is found out of events when the graph stands (`kg.schema.WRITTEN_LATER`)."""
+
+    def annotate(self, file: EdgeFile, progress: Progress) -> None:
+        """Set properties of events: those of `file` beside `id`, a null where there shall be none.
+
+        Written again, nothing changes; an interrupted call can be made again.
+        """
+
+
+class Store(Loader, Reader, QueryRunner, Publisher, Annotator, Protocol):
     """A graph store: open until closed; usable as a context manager."""
 
     url: str

@@ -103,6 +103,7 @@ def _outputs() -> Iterator[Place]:
     yield Place("tables-update/", "", "goes when `graph-build --update` is run to its end, or delete the folder")
     yield Place("tables-refused/", "", "goes with the next delivery that is accepted, or delete the folder")
     yield Place("runs/.run-*/", "", "goes with the run; what a killed run leaves goes with the next `publish`")
+    yield Place(".sentiment-*/", "", "goes with the run; what a killed run leaves goes with the next `sentiment`")
     yield Place(".tables-*/", "", ENDS)
     yield Place(".graph-*/", "", ENDS)
     yield Place("import/", "", IMPORTED)

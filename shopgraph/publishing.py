@@ -163,7 +163,7 @@ def _run(workspace: Workspace, model: Recommendations, options: PublishOptions) 
     inputs = {
         "model": hashlib.sha256((workspace.serving_model() / "bundle.json").read_bytes()).hexdigest(),
         "snapshot": model.snapshot.fingerprint,
-        "vectors": (vectors.head.inputs, vectors.head.digest) if vectors is not None else None,
+        "vectors": vectors.head.identity if vectors is not None else None,
         "config": config,
         "day": f"{now:%Y-%m-%d}" if dated else None,  # what may be recommended depends on the day
     }
@@ -209,7 +209,7 @@ def _vectors(workspace: Workspace, model: Recommendations) -> NDArray[np.float32
     if model.product_vectors is not None:
         return model.product_vectors
     text = saved_vectors(workspace, model.snapshot)
-    return None if text is None else np.asarray(text.matrix)
+    return None if text is None else np.asarray(text.text)
 
 
 def _recommended(model: Recommendations, options: PublishOptions, progress: Progress) -> Iterator[pa.Table]:

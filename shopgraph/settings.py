@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from encoders.config import EncoderConfig
 from encoders.search.config import SearchConfig
+from encoders.sentiment.config import SentimentConfig
 from encoders.tuning.config import FinetuneConfig
 from gnn.config import GnnConfig
 from ingest.config_dict import from_dict, with_setting
@@ -24,7 +25,7 @@ valid_from = "2017-08-01"
 test_from = "2017-10-15"
 min_buyers = 5
 """
-ROOMS = ("ingest", "encode", "finetune", "search")
+ROOMS = ("ingest", "encode", "finetune", "search", "sentiment")
 """Groups of the file that do not belong to the model room."""
 PLAIN = """\
 # Settings of this workspace; docs/settings.md tells what there is. Nothing set: the defaults hold.
@@ -40,6 +41,7 @@ class Settings:
         encode: the text encoder; [encode].
         finetune: its tuning on the graph; [finetune].
         search: product search; [search].
+        sentiment: what reviews say; [sentiment].
         gnn: splits, model, training, fusion and evaluation.
     """
 
@@ -47,6 +49,7 @@ class Settings:
     encode: EncoderConfig = field(default_factory=EncoderConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    sentiment: SentimentConfig = field(default_factory=SentimentConfig)
     gnn: GnnConfig = field(default_factory=GnnConfig)
 
 

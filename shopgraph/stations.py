@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,15 +156,21 @@ def keep_snapshot(workspace: Workspace, store: Store, url: str, built: str | Non
 
 
 def encode(workspace: Workspace, snapshot: Snapshot, settings: Settings, progress: Progress) -> NodeVectors:
-    """Product text → vectors, by the tuned encoder where there is one; unchanged texts come from the cache."""
+    """Product text → vectors, by the tuned encoder where there is one; unchanged texts come from the cache.
+
+    Vectors of pictures, where the settings name a file of them, stand beside those of the text.
+    """
     from encoders.vectors import encode_products
 
     config = encoder_in_use(workspace, settings)
+    if config.images.file:
+        place = workspace.root / Path(config.images.file).expanduser()  # an absolute one stays what it is
+        config = replace(config, images=replace(config.images, file=str(place)))
     return encode_products(snapshot, config, workspace.embeddings, progress, workspace.events)
 
 
 def saved_vectors(workspace: Workspace, snapshot: Snapshot, config: GnnConfig | None = None) -> NodeVectors | None:
-    """The text vectors of the workspace, None where text has not been encoded.
+    """The product vectors of the workspace, None where text has not been encoded.
 
     Args:
         workspace: where they are.
@@ -186,11 +192,18 @@ def saved_vectors(workspace: Workspace, snapshot: Snapshot, config: GnnConfig | 
     return vectors
 
 
+def knowing_blocks(config: GnnConfig, vectors: NodeVectors | None) -> GnnConfig:
+    """Settings that say which columns of the product vectors are the text's, where pictures stand beside it."""
+    if vectors is None or not vectors.head.blocks:
+        return config
+    return replace(config, models=replace(config.models, text=replace(config.models.text, width=vectors.head.dim)))
+
+
 def training_inputs(snapshot: Snapshot, vectors: NodeVectors | None, settings: Settings) -> str:
     """Digest of everything a training depends on: names the model that comes of it."""
     parts = {
         "snapshot": snapshot.fingerprint,
-        "vectors": (vectors.head.inputs, vectors.head.digest) if vectors is not None else None,
+        "vectors": vectors.head.identity if vectors is not None else None,
         "config": {group: values for group, values in to_dict(settings.gnn).items() if group != "rerank"},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -225,7 +238,14 @@ def train(
         shutil.rmtree(workspace.model("live"))
     before = workspace.model("eval") if warm else None
     report = fit(
-        snapshot, matrix, settings.gnn, workspace.model("eval"), progress, resume=resume, refit=refit, warm=before
+        snapshot,
+        matrix,
+        knowing_blocks(settings.gnn, vectors),
+        workspace.model("eval"),
+        progress,
+        resume=resume,
+        refit=refit,
+        warm=before,
     )
     write_whole(report_file, json.dumps(report, indent=1, default=str))
     workspace.remember(model=inputs)

@@ -208,7 +208,7 @@ def _loaded(data: DataSet, folder: Path) -> Prepared:
         folder,
         snapshot,
         None if vectors is None else vectors.matrix,
-        "" if vectors is None else f"{vectors.head.inputs}{vectors.head.digest}",
+        "" if vectors is None else "".join(vectors.head.identity),
         data.groups(contract) if data.groups else None,
         cold,
     )

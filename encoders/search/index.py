@@ -132,7 +132,7 @@ def _build(
     if vectors is not None:
         _, first = np.unique(text_of, return_index=True)
         rows = first[text_of[first] >= 0]  # unique sorts: row t is the first product of text t
-        np.save(folder / "vectors.npy", np.asarray(vectors.matrix[rows], np.float32))
+        np.save(folder / "vectors.npy", np.asarray(vectors.text[rows], np.float32))
     (folder / _HEAD).write_text(json.dumps({"format": FORMAT}))
 
 

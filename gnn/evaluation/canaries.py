@@ -18,11 +18,14 @@ from gnn.protocol.events import chosen_events
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.splits import Split, instant
 from gnn.protocol.tasks import recommendable
+from ingest.contract import derived_names
 from kg.schema import EVENT_TYPES
-from kg.snapshot import EdgeKey, EdgeTable, Snapshot
+from kg.snapshot import EdgeKey, EdgeTable, NodeTable, Snapshot
 
 LATE = "canary_relation"
 """An outside relation that is not excluded by name and dates from the held-out period."""
+LATE_COLUMN = "canary_since"
+"""A property of products that dates from the held-out period and that the canaries alone have."""
 TIED = 5
 """Products of a user's history that are tied to the user's canary."""
 
@@ -52,7 +55,9 @@ def plant(snapshot: Snapshot, config: GnnConfig, most: int = 200, seed: int = 0)
     A coin decides which of two equally popular products becomes the canary, so that whoever has not seen the planted
     edges prefers either with the same probability. Planted are, for each user: an event of the target kind and a view
     in the test period; relations `also_bought` and the like (`graph.exclude_relations`) and one that dates from the
-    test period, from products of the user's history to the canary; and an earlier run's RECOMMENDED and SIMILAR.
+    test period, from products of the user's history to the canary; an earlier run's RECOMMENDED and SIMILAR; and
+    properties that canaries alone have: the labels that a build makes of all events, and one that dates from the test
+    period.
 
     Raises:
         GnnError: too few users or products, or events whose order cannot be told.
@@ -133,7 +138,21 @@ def _with_edges(
     edges[recommended] = _appended(edges.get(recommended) or _empty(("run",)), users, canaries, {"run": "earlier"})
     similar: EdgeKey = ("Product", "SIMILAR", "Product")
     edges[similar] = _appended(edges.get(similar) or _empty(("run",)), src, dst, {"run": "earlier"})
-    return Snapshot(snapshot.nodes, edges)
+    return Snapshot(snapshot.nodes | {"Product": _with_columns(snapshot.nodes["Product"], canaries, late)}, edges)
+
+
+def _with_columns(products: NodeTable, canaries: NDArray[np.int64], late: int) -> NodeTable:
+    """The products with what no model may read of them."""
+    others = np.ones(len(products), np.bool_)
+    others[canaries] = False
+    date = pa.array(np.full(len(products), late), mask=others).cast(pa.timestamp("us", "UTC"))
+    told = pa.array(np.ones(len(products)), mask=others)
+    columns = products.columns
+    for name, values in {LATE_COLUMN: date, **dict.fromkeys(derived_names("products"), told)}.items():
+        if name in columns.column_names:
+            columns = columns.drop_columns([name])
+        columns = columns.append_column(name, values)
+    return NodeTable(products.ids, columns)
 
 
 def _empty(columns: Sequence[str]) -> EdgeTable:

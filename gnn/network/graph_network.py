@@ -87,7 +87,7 @@ class Views:
 class ItemTower(nn.Module):
     """Vectors of products, brands, categories and entities: id, for products text too, and their neighbourhood.
 
-    Base vectors: products id vector + MLP(text), other nodes an id vector, users none here.
+    Base vectors: products id vector + MLP(text) + what `read_signals` adds, other nodes an id vector, users none here.
 
     Args:
         n_items: products.
@@ -110,6 +110,7 @@ class ItemTower(nn.Module):
         deviation: float,
     ) -> None:
         super().__init__()
+        self.signal_values: Tensor
         self.item_ids = nn.Parameter(torch.randn(n_items, config.dim) * deviation)
         self.other_ids = nn.Parameter(torch.randn(n_others, config.dim) * deviation)
         self.text: nn.Module | None = None
@@ -117,8 +118,15 @@ class ItemTower(nn.Module):
             self.text = nn.Sequential(
                 nn.Linear(text_width, config.text_hidden), nn.GELU(), nn.Linear(config.text_hidden, config.dim)
             )
+        self.signals: nn.Linear | None = None
         self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(layers))
         self.bias = nn.Parameter(torch.zeros(n_items))
+
+    def read_signals(self, values: Tensor) -> None:
+        """Add a linear map of features, shape (n_items, width), to the products' base; it begins at zero."""
+        self.signals = nn.Linear(values.shape[1], self.item_ids.shape[1], bias=False)
+        nn.init.zeros_(self.signals.weight)
+        self.register_buffer("signal_values", values, persistent=False)
 
     def base(self, n_users: int, text: TextFeatures | None) -> Tensor:
         """Vectors before any message, shape (n_nodes, d); zero for users."""
@@ -127,6 +135,8 @@ class ItemTower(nn.Module):
             encoded = self.text(text.distinct)
             spread: Tensor = SparseProduct.apply(text.spread, text.back, encoded)
             items = items + spread
+        if self.signals is not None:
+            items = items + self.signals(self.signal_values)
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
 
     def propagate(self, graph: JointGraph, edges: Weighed, x: Tensor) -> Iterator[Tensor]:

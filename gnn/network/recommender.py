@@ -23,6 +23,7 @@ from gnn.network.scores import NetworkScores
 from gnn.network.sequence_fit import SequenceTrainer
 from gnn.network.sequence_network import SequenceNetwork, SequenceViews
 from gnn.network.sequence_scores import SequenceScores
+from gnn.network.signals import Signals
 from gnn.network.size import fan_out
 from gnn.network.transfer import transferred
 from gnn.protocol.interactions import Interactions
@@ -79,7 +80,8 @@ class NetworkRecommender(Fitted):
         user = how_to_read(history, self.config)
         graph = self._graph(history, user)
         others = read_beside(history, user)
-        network = make_network(graph, history, self.text, self.config, user, len(others))
+        signals = self._signals(history, None if work.start is None else work.start.part.facts)
+        network = make_network(graph, history, self.text, self.config, user, len(others), signals)
         if work.start is not None:
             self._go_on_from(work.start, network, graph, user, others)
         trainer = self._trainer(network, graph, history)
@@ -100,12 +102,21 @@ class NetworkRecommender(Fitted):
             "relations": list(graph.names),
             "labels": list(graph.offsets),
             "text_width": self._text_width,
+            **({"signals": signals.specs} if signals is not None else {}),
         }
         if work.start is not None:
             self.facts |= {"changed_users": int(work.start.changed.sum())}
         network.cpu()
         self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._adopt(network, graph, history)
+
+    def _signals(self, history: Interactions, facts: Mapping[str, Any] | None) -> Signals | None:
+        """What is read of the products beside their text: as `facts` of an earlier fit have it, else settled anew."""
+        snapshot, targets = self._given().snapshot, self.config.graph.target_events
+        if facts is None:
+            chosen = self.config.model.signals
+            return Signals.of(snapshot, history, chosen, targets) if chosen.use else None
+        return Signals.again(snapshot, history, facts["signals"], targets) if "signals" in facts else None
 
     @property
     def _text_width(self) -> int:
@@ -159,13 +170,14 @@ class NetworkRecommender(Fitted):
         """The network propagated over another graph: new products by text, brand and category, new users by history.
 
         Raises:
-            GnnError: the text vectors are missing or of another width.
+            GnnError: the product vectors are missing or of another width.
         """
         width = int(self.facts["text_width"])
         found = 0 if given.vectors is None else given.vectors.shape[1]
         if width and found != width:
-            what = f"the model was trained on text vectors of width {width}, found {found or 'none'}"
-            raise GnnError(what, "embeddings", "run shopgraph encode with the same encoder, or train again")
+            what = f"the model was trained on product vectors of width {width}, found {found or 'none'}"
+            remedy = "run shopgraph encode with the same encoder and the same kind of pictures, or train again"
+            raise GnnError(what, "embeddings", remedy)
         there = NetworkRecommender(self.config, given if width else replace(given, vectors=None))
         there._carry(history, given, ids, self)
         return there
@@ -175,7 +187,8 @@ class NetworkRecommender(Fitted):
         user, facts = source.user, source.facts
         graph = self._graph(history, user)
         others = read_beside(history, user) if user == SET else tuple(facts["behaviours"])
-        network = make_network(graph, history, self.text, self.config, user, len(others))
+        signals = self._signals(history, facts)
+        network = make_network(graph, history, self.text, self.config, user, len(others), signals)
         self.weights = transferred(source.weights, facts, ids, given.snapshot, graph, others)
         self.facts = {
             **facts,
@@ -249,6 +262,7 @@ def make_network(
     config: GnnConfig,
     user: Reading = SET,
     others: int = 0,
+    signals: Signals | None = None,
 ) -> Network:
     """A network with seeded weights; products and users without events start without an id vector.
 
@@ -259,6 +273,7 @@ def make_network(
         config: shape and seed.
         user: how it reads users.
         others: behaviours that it reads beside the target events.
+        signals: what it reads of the products beside their text.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
@@ -269,6 +284,9 @@ def make_network(
             network: Network = SequenceNetwork(*sizes, config.model, others)
         else:
             network = GraphNetwork(graph.n_users, *sizes, config.model, others)
+    if signals is not None:
+        with torch.random.fork_rng(devices=[]):
+            network.read_signals(signals.values)
     with torch.no_grad():
         network.item_ids[torch.from_numpy(history.buyers == 0)] = 0.0
         if isinstance(network, GraphNetwork) and len(network.user_ids):

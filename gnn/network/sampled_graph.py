@@ -58,6 +58,8 @@ class Neighbourhood:
         items = network.item_ids.index_select(0, self.items)
         if network.text is not None and text is not None:
             items = items + functional.embedding(self.text, network.text(text.distinct[self.distinct]))
+        if network.signals is not None:
+            items = items + network.signals(network.signal_values.index_select(0, self.items))
         others = network.other_ids.index_select(0, self.others)
         shown = items.new_zeros(len(self.users), items.shape[1]) if users is None else users.index_select(0, self.users)
         return torch.cat([shown, items, others]).index_select(0, self.place)

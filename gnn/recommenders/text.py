@@ -17,6 +17,9 @@ from gnn.protocol.recommender import QUIET, Fitted, Given, Items, Work
 from gnn.recommenders.inputs import pair_weights
 from kg.snapshot import IdMap
 
+UNIT = 0.02
+"""How far the length of a text's vector may be from one: those of half precision are not exact."""
+
 
 class Text(Fitted):
     """Score(u, i) = cosine of the weighted sum of the text vectors of u's products and the text vector of i.
@@ -37,16 +40,26 @@ class Text(Fitted):
         """Find equal texts.
 
         Raises:
-            GnnError: there are no text vectors.
+            GnnError: there are no text vectors, or those of pictures begin elsewhere than the settings say.
         """
         super().fit(history, work)
         if self.given is None or self.given.vectors is None:
             raise GnnError("the model `text` needs text vectors", "embeddings", "run shopgraph encode first")
-        found = TextFeatures.of(self.given.vectors)
+        found = TextFeatures.of(self._of_text(self.given.vectors))
         distinct = np.array(found.distinct.numpy(), dtype=np.float32)
         norms = np.linalg.norm(distinct, axis=1, keepdims=True)
         distinct /= np.where(norms > 0, norms, np.float32(1))
         self._adopt(distinct, found.spread.col_indices().numpy())
+
+    def _of_text(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The columns that are the text's, which have length one by themselves."""
+        if not self.config.width:
+            return vectors
+        text = vectors[:, : self.config.width]
+        if not np.allclose(np.linalg.norm(text, axis=1), 1, atol=UNIT):
+            what = f"the first {self.config.width} numbers of the product vectors are not those of the text"
+            raise GnnError(what, "embeddings", "train again: text or pictures were encoded otherwise since")
+        return text
 
     def _adopt(self, distinct: NDArray[np.float32], places: NDArray[np.int64]) -> None:
         self.distinct, self.places = distinct, places

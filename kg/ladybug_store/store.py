@@ -15,6 +15,7 @@ from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.ladybug_store import read
+from kg.ladybug_store.annotate import annotate
 from kg.ladybug_store.answer import answer, ran_out_of_memory
 from kg.ladybug_store.build import build
 from kg.ladybug_store.dialect import quote_names
@@ -25,7 +26,7 @@ from kg.ladybug_store.update import update
 from kg.ladybug_store.values import plain
 from kg.runs import RunFiles
 from kg.schema import LABELS, RELATIONSHIPS, Type
-from kg.stores import Capabilities, GraphFiles, Rows
+from kg.stores import Capabilities, EdgeFile, GraphFiles, Rows
 
 READ_POOL_BYTES = 2 << 30
 """Most memory of a reader: a query's whole answer and its groups must fit."""
@@ -118,6 +119,17 @@ class LadybugStore:
         self.close()
         publish(self._path, files, progress)
         return True
+
+    def annotate(self, file: EdgeFile, progress: Progress) -> None:
+        """Set properties of events.
+
+        Raises:
+            GraphError: there is no graph, the folder cannot be written, or the graph lacks one of the events.
+        """
+        if self.built() is None:
+            raise GraphError("there is no graph", self.url, "run shopgraph graph-build first")
+        self.close()
+        annotate(self._path, file, progress)
 
     def built(self) -> str | None:
         """Fingerprint of the graph that the file holds, None where there is no file.

@@ -29,6 +29,20 @@ def removed_node_batches(file: NodeFile, skip: frozenset[str]) -> Iterator[Batch
         yield Batch(identity, statement, {"id": table["id"].to_pylist()}, len(table), creates=False)
 
 
+def valued_edge_batches(file: EdgeFile) -> Iterator[Batch]:
+    """Batches that set properties of the events that a file names by their ends and `id`."""
+    names = [name for name in file.properties if name != "id"]
+    assigned = ", ".join(f"r.{property_name(name)} = ${property_name(name)}[i]" for name in names)
+    for identity, table in batch_slices(file, frozenset()):
+        parameters = {name: table[name].to_pylist() for name in ("source", "target", "id", *names)}
+        statement = (
+            "UNWIND range(0, size($source) - 1) AS i "
+            f"MATCH (a:`{file.source}` {{id: $source[i]}}) MATCH (b:`{file.target}` {{id: $target[i]}}) "
+            f"MATCH (a)-[r:`{file.type}` {{id: $id[i]}}]->(b) SET {assigned} RETURN count(r) AS n"
+        )
+        yield Batch(identity, statement, parameters, len(table), creates=False)
+
+
 def changed_batches(file: NodeFile, skip: frozenset[str]) -> Iterator[Batch]:
     """Batches that set every property of a node, those that have become empty too."""
     for identity, table in batch_slices(file, skip):

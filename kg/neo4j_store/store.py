@@ -16,6 +16,7 @@ from ingest.progress import Progress
 from kg.delta import GraphDelta
 from kg.errors import GraphError
 from kg.neo4j_store import ledger, read
+from kg.neo4j_store.annotate import annotate
 from kg.neo4j_store.connection import NEO4J_ERRORS, check_login, errors, explain, open_driver
 from kg.neo4j_store.counts import count_all
 from kg.neo4j_store.credentials import find_credentials
@@ -27,7 +28,7 @@ from kg.neo4j_store.update import Updating
 from kg.neo4j_store.values import parameter, plain
 from kg.runs import RunFiles
 from kg.schema import LABELS, RELATIONSHIPS, Type
-from kg.stores import Capabilities, GraphFiles, Rows
+from kg.stores import Capabilities, EdgeFile, GraphFiles, Rows
 
 _GRACE_SECONDS = 10.0
 """How long after the time limit the server may take to end a query; it looks at the clock every two seconds."""
@@ -93,6 +94,15 @@ class Neo4jStore:
         """
         with self._errors():
             return Publishing(self._driver, self._credentials.database, self.url, files).run(progress)
+
+    def annotate(self, file: EdgeFile, progress: Progress) -> None:
+        """Set properties of events.
+
+        Raises:
+            GraphError: there is no finished graph, it lacks one of the events, or the server fails.
+        """
+        with self._errors():
+            annotate(self._driver, self._credentials.database, self.url, file, progress)
 
     def built(self) -> str | None:
         """Fingerprint of the graph that was loaded completely, None without one."""

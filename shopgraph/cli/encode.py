@@ -1,9 +1,8 @@
-"""`shopgraph encode`: product text → vectors."""
+"""`shopgraph encode`: product text → vectors, those of pictures beside them."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,7 +53,7 @@ def command(
             return
         vectors = encode_text(place, snapshot, chosen, progress)
     if json_output:
-        console.emit_json(dataclasses.asdict(vectors.head) | {"reused": vectors.reused})
+        console.emit_json(vectors.head.to_dict() | {"reused": vectors.reused})
         return
     show(vectors)
 
@@ -78,5 +77,18 @@ def show(vectors: NodeVectors) -> None:
     if head.tuned:
         until = head.tuned["split"].get("until")
         console.say("the encoder was tuned on the graph" + (f", on events before {until}" if until else ""))
+    if head.images:
+        _show_images(head.images)
     if head.note:
         console.say(f"note: {head.note}")
+
+
+def _show_images(said: dict[str, Any]) -> None:
+    from encoders.images import SET_ASIDE
+
+    have, every = said["products"], said["products"] + said["without"]
+    console.say(f"{have:,} of {every:,} products have a picture, {said['width']} numbers each: {said['file']}")
+    if said["set_aside"]:
+        counts = ", ".join(f"{name} {count:,}" for name, count in said["set_aside"].items())
+        many = sum(said["set_aside"].values())
+        console.say(f"{many:,} of its {said['rows']:,} rows are set aside ({counts}): see embeddings/{SET_ASIDE}")

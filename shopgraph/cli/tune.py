@@ -19,7 +19,7 @@ from shopgraph.cli.options import (
 )
 from shopgraph.settings import load_settings
 from shopgraph.settings_edit import as_toml, edit_settings
-from shopgraph.stations import current_snapshot, saved_vectors
+from shopgraph.stations import current_snapshot, knowing_blocks, saved_vectors
 from shopgraph.workspace import Workspace, write_whole
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def command(
         vectors = saved_vectors(place, snapshot, chosen)
         given = Given(snapshot, vectors.matrix if vectors is not None else None)
         folder = place.reports / "tuning"
-        found = tune(given, chosen, model, trials, minutes, folder, progress, seed, only=tuple(only or ()))
+        known = knowing_blocks(chosen, vectors)
+        found = tune(given, known, model, trials, minutes, folder, progress, seed, only=tuple(only or ()))
         files = {"csv": folder / f"{model}.csv", "png": folder / f"{model}.png"}
         write_whole(files["csv"], found.to_csv())
         draw(found, files["png"])

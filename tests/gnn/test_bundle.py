@@ -126,7 +126,7 @@ def test_another_graph_with_new_users_and_products(bundle_folder: Path, shop: Sn
     assert odd.mean() > 0.8
     cold = served.recommend(["u01"], 3, candidates="cold")
     assert "a new one" in set(cold["product_id"])
-    with pytest.raises(GnnError, match="text vectors"):
+    with pytest.raises(GnnError, match="product vectors"):
         Recommendations.load(bundle_folder, bigger, None)
 
 

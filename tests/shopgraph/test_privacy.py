@@ -190,7 +190,7 @@ def test_the_planted_user_is_where_the_registry_says(ran: Ran) -> None:
         for p in personal_places()
     }
     # what a run holds while it lasts, and what publishing writes into the store alone
-    lasting = (".tables-*/", ".graph-*/", ".import-*/", "import/", "runs/.run-*/", "tables-update/")
+    lasting = (".sentiment-*/", ".tables-*/", ".graph-*/", ".import-*/", "import/", "runs/.run-*/", "tables-update/")
     listed -= {(f"w/{name}", "") for name in lasting}
     # the user stands in the users table and need not be created
     listed -= {("w/tables/created/users.parquet", "user_id")}
