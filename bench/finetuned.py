@@ -39,7 +39,7 @@ from encoders.tuning.tune import tune_encoder
 from gnn.config import EvalConfig, GnnConfig
 from gnn.measure.bootstrap import Bootstrap
 from gnn.model.align import make_split
-from gnn.protocol.text_pairs import text_pairs
+from gnn.protocol.text_pairs import text_pairs, with_needs
 from gnn.protocol.text_reach import reach, refuse_past
 from ingest.config_dict import with_setting
 from ingest.progress import Progress
@@ -90,6 +90,7 @@ class Bench:
             place.mkdir(parents=True, exist_ok=True)
             vectors = self.encoded(EncoderConfig(), texts)
             pairs = text_pairs(split, text_of, window_days=config.window_days, stretch=config.stretch, most=config.most)
+            pairs = with_needs(pairs, snapshot, text_of, config.needs, config.seed)
             material = Material(texts, vectors, pairs, seen)
             said = tune_encoder(EncoderConfig(), material, config, place / "encoder", place / "state.pt", self.shown)
             (place / "said.json").write_text(json.dumps(said, indent=1))

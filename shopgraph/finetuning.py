@@ -69,7 +69,7 @@ def finetune(
     from encoders.variants import settle
     from encoders.vectors import standing_digest
     from gnn.model.align import make_split
-    from gnn.protocol.text_pairs import text_pairs
+    from gnn.protocol.text_pairs import text_pairs, with_needs
     from gnn.protocol.text_reach import reach
 
     config = settings.finetune
@@ -77,6 +77,7 @@ def finetune(
     with progress.station("pair the texts") as station:
         split = make_split(snapshot, settings.gnn)
         pairs = text_pairs(split, text_of, window_days=config.window_days, stretch=config.stretch, most=config.most)
+        pairs = with_needs(pairs, snapshot, text_of, config.needs, config.seed)
         station.note(f"{len(pairs.texts):,} in histories, {sum(m.nnz for m in pairs.partners.values()):,} of partners")
     folder = workspace.embeddings
     encoder = TextEncoder(settle(settings.encode, texts, folder, progress, standing_digest(folder)), folder)

@@ -45,6 +45,7 @@ class FinetuneConfig:
         window_days: with times, what one user takes within so many days belongs together.
         stretch: without times, so many events of a user in a row belong together.
         most: partners kept of each text and kind of pair, the strongest.
+        needs: texts of the same category that are partners too, so many of each, drawn; 0: none.
         steps: most steps.
         check: steps between two looks at validation, after which the state is saved.
         patience: looks without a better value after which tuning ends.
@@ -83,6 +84,7 @@ class FinetuneConfig:
     window_days: float = 1.0
     stretch: int = 5
     most: int = 100
+    needs: int = 0
     steps: int = 60
     check: int = 20
     patience: int = 3
@@ -131,7 +133,7 @@ class FinetuneConfig:
 
 _LEAST: dict[str, float] = {
     **dict.fromkeys(("rank", "alpha", "near", "history", "stretch", "most", "steps", "check", "patience"), 1),
-    **dict.fromkeys(("histories", "partners", "masked_steps", "recent", "seed", "threads"), 0),
+    **dict.fromkeys(("histories", "partners", "needs", "masked_steps", "recent", "seed", "threads"), 0),
     **dict.fromkeys(("lr", "weight_decay", "popularity", "logq", "window_days", "max_seconds"), 0),
     "batch": 2,
     "max_tokens": 3,

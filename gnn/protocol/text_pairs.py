@@ -1,6 +1,8 @@
-"""Pairs of texts out of the training part of a split: what a text encoder may be tuned on, and nothing later."""
+"""Pairs of texts out of the training part of a split and of categories: what a text encoder may be tuned on."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,9 +11,13 @@ from numpy.typing import NDArray
 from encoders.tuning.pairs import TextPairs
 from gnn.protocol.events import DAY, Events
 from gnn.protocol.interactions import bounds_of
+from gnn.protocol.relations import PRODUCT
 from gnn.protocol.splits import Split
+from kg.snapshot import Snapshot
 
 Rows = NDArray[np.int64]
+NEED = "same category"
+"""The kind of pair that no event makes."""
 SHRINK = 10.0
 """Shared baskets that are added below the line, so that a pair seen once does not count as certain."""
 
@@ -39,6 +45,37 @@ def text_pairs(split: Split, text_of: Rows, *, window_days: float, stretch: int,
             looks = looks.plus(events)
         partners["seen and taken"] = _seen(looks, bought, n_texts, window_days, most)
     return TextPairs(n_texts, indptr, texts, {kind: matrix for kind, matrix in partners.items() if matrix.nnz})
+
+
+def with_needs(pairs: TextPairs, snapshot: Snapshot, text_of: Rows, most: int, seed: int) -> TextPairs:
+    """The pairs, and as one more kind texts of products in one category: what serves the same need.
+
+    A category is where a product stands, not what lies above it. Events are not asked, so that nothing tells of a
+    later period; texts that nobody has taken yet have partners too.
+
+    Args:
+        pairs: of the events.
+        snapshot: the graph.
+        text_of: as in `text_pairs`.
+        most: partners drawn of each text and category, all of them where there are no more.
+        seed: of the draw.
+    """
+    table = snapshot.edges.get((PRODUCT, "IN_CATEGORY", "Category"))
+    if table is None or not most:
+        return pairs
+    text, category = text_of[np.asarray(table.src)], np.asarray(table.dst)
+    both = np.unique(np.stack([category, text], axis=1)[text >= 0], axis=0)
+    category, text = both[:, 0], both[:, 1]
+    begin, end = (np.searchsorted(category, category, side) for side in ("left", "right"))
+    size = np.minimum(end - begin, most + 1)  # itself is among them
+    row = np.repeat(np.arange(len(text)), size)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
+    drawn = np.random.default_rng(seed).random(len(row)) * (end - begin)[row]
+    other = begin[row] + np.where((end - begin)[row] > most + 1, drawn.astype(np.int64), nth)
+    off = text[row] != text[other]
+    found = _ones(text[row[off]], text[other[off]], (pairs.n_texts, pairs.n_texts))
+    found.sort_indices()
+    return replace(pairs, partners={**pairs.partners, NEED: found}) if found.nnz else pairs
 
 
 def _of_texts(events: Events, text_of: Rows) -> Events:

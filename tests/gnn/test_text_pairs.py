@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from encoders.tuning.pairs import TextPairs
@@ -15,9 +16,9 @@ from gnn.evaluation.canaries import plant
 from gnn.model.align import make_split
 from gnn.protocol.events import DAY, Events
 from gnn.protocol.splits import Split
-from gnn.protocol.text_pairs import SHRINK, text_pairs
+from gnn.protocol.text_pairs import NEED, SHRINK, text_pairs, with_needs
 from gnn.protocol.text_reach import reach, refuse_past
-from kg.snapshot import Snapshot
+from kg.snapshot import EdgeTable, Snapshot
 
 Graph = Callable[[Sequence[tuple[str, str, float | None]]], Snapshot]
 
@@ -48,6 +49,44 @@ def test_histories_in_order_and_without_repeats() -> None:
     pairs = pairs_of(split_of(events(ROWS, 6)))
     assert pairs.indptr.tolist() == [0, 3, 5, 6]
     assert pairs.texts.tolist() == [0, 1, 2, 1, 0, 3]
+
+
+def filed(rows: Sequence[tuple[int, int]]) -> Snapshot:
+    """Products in categories."""
+    src, dst = (np.array(column, np.int64) for column in zip(*rows, strict=True))
+    table = EdgeTable(src, dst, pa.table({"_": pa.nulls(len(rows))}))
+    return Snapshot({}, {("Product", "IN_CATEGORY", "Category"): table})
+
+
+def test_texts_of_one_category_serve_one_need() -> None:
+    pairs = pairs_of(split_of(events(ROWS, 6)))
+    # text 0 by both of its products, text 1 and the product without a text in category 0; texts 2 and 3 in 1; 3 in 2
+    graph = filed([(0, 0), (1, 0), (2, 0), (5, 0), (3, 1), (4, 1), (4, 2)])
+    found = with_needs(pairs, graph, TEXT_OF, 5, 0)
+    expected = np.zeros((4, 4))
+    expected[0, 1] = expected[1, 0] = expected[2, 3] = expected[3, 2] = 1
+    np.testing.assert_array_equal(found.partners[NEED].toarray(), expected)
+    assert {kind: m for kind, m in found.partners.items() if kind != NEED} == pairs.partners
+    assert with_needs(pairs, graph, TEXT_OF, 0, 0) is pairs
+    assert with_needs(pairs, Snapshot({}, {}), TEXT_OF, 5, 0) is pairs
+    assert NEED not in with_needs(pairs, filed([(0, 0), (1, 0), (3, 1)]), TEXT_OF, 5, 0).partners
+
+
+def test_of_a_large_category_some_are_drawn() -> None:
+    many = 60
+    pairs = TextPairs(many, np.zeros(1, np.int64), np.zeros(0, np.int64), {})
+    graph = filed([(n, int(n >= 50)) for n in range(many)])
+    drawn = [with_needs(pairs, graph, np.arange(many), 12, seed).partners[NEED].toarray() for seed in (0, 0, 1)]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+    for found in drawn:
+        assert not found.diagonal().any()
+        assert not found[:50, 50:].any()
+        assert not found[50:, :50].any()
+        counts = (found[:50] > 0).sum(1)
+        assert counts.max() <= 13
+        assert 8 < counts.mean() < 13  # 13 draws of 50, some of them twice
+        assert (found[50:, 50:] + np.eye(10) == 1).all()  # ten are no more than asked for
 
 
 def test_taken_together_on_one_day() -> None:
