@@ -1,13 +1,15 @@
-"""A small shop, built, encoded and trained once through the installed command."""
+"""A small shop, built, encoded and trained once through the command."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,19 @@ import pytest
 
 SHOPGRAPH = str(Path(sys.executable).with_name("shopgraph"))
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PREFORK = _beside("prefork").Prefork()
 
 
 @dataclass(frozen=True)
@@ -31,10 +46,21 @@ class Shop:
 
 
 def shopgraph(*words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("NEO4J_", "SHOPGRAPH_STORE"))}
+    """The command in a process of its own: forked where that is safe, else the installed one."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("NEO4J_", "SHOPGRAPH_STORE"))} | (environment or {})
+    if sys.platform == "linux":
+        return PREFORK.run(list(words), env)
+    return installed(*words, environment=env)
+
+
+def installed(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SHOPGRAPH, *words], capture_output=True, text=True, timeout=300, check=False, env=env | (environment or {})
+        [SHOPGRAPH, *words], capture_output=True, text=True, timeout=300, check=False, env=environment
     )
+
+
+def pytest_sessionfinish() -> None:
+    PREFORK.close()
 
 
 def write_tables(folder: Path) -> None:
@@ -60,8 +86,14 @@ def write_tables(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
+def as_installed() -> Run:
     """Runs the installed command."""
+    return installed
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Runs the command."""
     return shopgraph
 
 
