@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,6 +33,7 @@ from bench.measure import MIB, machine, write_report
 from bench.quality.datasets import DATA, prepare, standing
 from encoders.config import BUILTIN, EncoderConfig
 from encoders.errors import EncoderError
+from encoders.model_files import ModelFiles
 from encoders.product_text import product_texts
 from encoders.quiet import quietly
 from encoders.text_encoder import TextEncoder
@@ -49,16 +51,20 @@ def encoder_of(side: str, config: EncoderConfig, texts: list[str], folder: Path)
         ours = TextEncoder(replace(config, precision=side), folder)
         ours.encode(texts[:8])
         return ours.encode
-    files = TextEncoder(config).files
+    encode = library(TextEncoder(config).files)
+    encode(texts[:8])
+    return encode
+
+
+def library(files: ModelFiles, device: str = "cpu", batch: int = 32, **options: Any) -> Encode:
+    """sentence-transformers' own `encode` with the same weights and token limit; `options` are its constructor's."""
     with quietly(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(files.folder), device="cpu")
+        model = SentenceTransformer(str(files.folder), device=device, **options)
     model.max_seq_length = files.max_tokens
-    encode: Encode = lambda part: model.encode(part, normalize_embeddings=True, show_progress_bar=False)  # noqa: E731
-    encode(texts[:8])
-    return encode
+    return partial(model.encode, batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
 
 
 def work(side: str, config: EncoderConfig, job: Path) -> None:

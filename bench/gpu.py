@@ -16,14 +16,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -77,16 +76,10 @@ def compiled() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def as_it_is() -> Iterator[None]:
-    """Nothing is changed."""
-    yield
-
-
 SIDES: dict[str, tuple[str, str, Callable[[], Any]]] = {
-    "CPU fp32": ("cpu", "fp32", as_it_is),
-    "GPU fp32": ("cuda", "fp32", as_it_is),
-    "GPU bf16": ("cuda", "bf16", as_it_is),
+    "CPU fp32": ("cpu", "fp32", nullcontext),
+    "GPU fp32": ("cuda", "fp32", nullcontext),
+    "GPU bf16": ("cuda", "bf16", nullcontext),
     "GPU bf16, not planned ahead": ("cuda", "bf16", unfed),
     "GPU bf16, compiled": ("cuda", "bf16", compiled),
 }
@@ -101,8 +94,8 @@ def trainer_of(data: Prepared, config: GnnConfig) -> Trainer:
     graph = build_message_graph(data.snapshot, history, config.graph, users=reading == SET)
     network = make_network(graph, history, text, config, reading, len(read_beside(history, reading)))
     if reading == SET:
-        return NetworkTrainer(network, graph, history, text, config.train)  # type: ignore[arg-type]
-    return SequenceTrainer(network, graph, history, text, config)  # type: ignore[arg-type]
+        return NetworkTrainer(network, graph, history, text, config.train)
+    return SequenceTrainer(network, graph, history, text, config)
 
 
 def epochs_of(trainer: Trainer, epochs: int) -> dict[str, Any]:
@@ -186,9 +179,8 @@ def main() -> None:
         write_report(report, args.out)
     if args.encode:
         report["encoding"] = encoding(out, args.model)
-    write_report(report, args.out)
+        write_report(report, args.out)
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     main()

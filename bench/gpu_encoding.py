@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
+from bench.encoding import LIBRARY, Encode, library
 from bench.measure import MIB
 from bench.quality.datasets import DATA, prepare
 from encoders.config import BUILTIN, EncoderConfig
 from encoders.product_text import product_texts
-from encoders.quiet import quietly
 from encoders.text_encoder import TextEncoder
 from encoders.variants import agreement
 from ingest.progress import SilentProgress
@@ -27,28 +24,18 @@ ROUNDS = 5
 NEAREST_AMONG = 3000
 """Texts, evenly drawn, among which the nearest are compared."""
 HEADS = ("", "texts/s", "x library fp32", "least-most", "cosine", "ten nearest", "GPU MiB")
-LIBRARY = "sentence-transformers"
-Encode = Callable[[list[str]], NDArray[np.float32]]
 
 
 def sides(model: str) -> dict[str, Encode]:
     """Every way, its weights loaded."""
     ours = {f"ours {p}": TextEncoder(EncoderConfig(model, device="cuda", precision=p)) for p in ("fp32", "bf16")}
-    found: dict[str, Encode] = {}
-    with quietly(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from sentence_transformers import SentenceTransformer
-
-        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-            files = ours["ours fp32"].files
-            library = SentenceTransformer(str(files.folder), device="cuda", model_kwargs={"dtype": dtype})
-            library.max_seq_length = files.max_tokens
-            found[f"{LIBRARY} {name}"] = _library(library)
-    return found | {name: encoder.encode for name, encoder in ours.items()}
-
-
-def _library(model: Any) -> Encode:
-    return lambda texts: model.encode(texts, batch_size=256, normalize_embeddings=True, show_progress_bar=False)
+    files = ours["ours fp32"].files
+    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    theirs = {
+        f"{LIBRARY} {name}": library(files, "cuda", 256, model_kwargs={"dtype": dtype})
+        for name, dtype in precisions.items()
+    }
+    return theirs | {name: encoder.encode for name, encoder in ours.items()}
 
 
 def encoding(out: Console, model: str | None) -> dict[str, Any]:

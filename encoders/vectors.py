@@ -143,13 +143,12 @@ def encode_products(
     inputs = _inputs(snapshot, texts)
     place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     try:
-        encoder = TextEncoder(settle(config, list(place), folder, progress, standing_digest(folder)), folder)
+        encoder = _encoder(config, list(place), folder, progress)
         done = _done(folder, (inputs, encoder.digest, *([pictures] if pictures else [])))
         if done:
             return done
         images = read_images(config.images, snapshot.nodes["Product"].ids, pictures) if pictures else None
-        cache = Path(config.cache).expanduser() if config.cache else folder
-        vectors, encoded = encode_cached(encoder, list(place), cache, progress)
+        vectors, encoded = encode_cached(encoder, list(place), _cache(config, folder), progress)
         folder.mkdir(parents=True, exist_ok=True)
         named = [pictures[:12]] if pictures else []
         head = VectorsHead(
@@ -218,6 +217,32 @@ def _read_head(folder: Path) -> VectorsHead:
         raise EncoderError("there are no text vectors", str(folder), _REMEDY) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EncoderError("the text vectors' head cannot be read", str(path), _REMEDY) from error
+
+
+def encode_texts(
+    config: EncoderConfig, texts: Sequence[str], folder: Path, progress: Progress
+) -> tuple[TextEncoder, Vectors]:
+    """Vectors of different texts as `encode_products` would make them, from its cache where they are there.
+
+    Args:
+        config: which model, and how it runs.
+        texts: none twice.
+        folder: where the products' vectors lie.
+        progress: where to show the progress.
+
+    Returns:
+        The encoder, and float32, shape (texts, dim).
+    """
+    encoder = _encoder(config, texts, folder, progress)
+    return encoder, encode_cached(encoder, texts, _cache(config, folder), progress)[0]
+
+
+def _encoder(config: EncoderConfig, texts: Sequence[str], folder: Path, progress: Progress) -> TextEncoder:
+    return TextEncoder(settle(config, texts, folder, progress, standing_digest(folder)), folder)
+
+
+def _cache(config: EncoderConfig, folder: Path) -> Path:
+    return Path(config.cache).expanduser() if config.cache else folder
 
 
 def standing_digest(folder: Path) -> str:

@@ -62,12 +62,9 @@ def finetune(
     Raises:
         ShopgraphError: nothing to learn from, no such model, no state to resume.
     """
-    from encoders.cache import encode_cached
-    from encoders.text_encoder import TextEncoder
     from encoders.tuning.pairs import Material
     from encoders.tuning.tune import tune_encoder
-    from encoders.variants import settle
-    from encoders.vectors import standing_digest
+    from encoders.vectors import encode_texts
     from gnn.model.align import make_split
     from gnn.protocol.text_pairs import text_pairs, with_needs
     from gnn.protocol.text_reach import reach
@@ -80,9 +77,7 @@ def finetune(
         pairs = with_needs(pairs, snapshot, text_of, config.needs, config.seed)
         station.note(f"{len(pairs.texts):,} in histories, {sum(m.nnz for m in pairs.partners.values()):,} of partners")
     folder = workspace.embeddings
-    encoder = TextEncoder(settle(settings.encode, texts, folder, progress, standing_digest(folder)), folder)
-    cache = Path(settings.encode.cache).expanduser() if settings.encode.cache else folder
-    vectors, _ = encode_cached(encoder, texts, cache, progress)
+    encoder, vectors = encode_texts(settings.encode, texts, folder, progress)
     seen = reach(split, snapshot)
     named = [json.dumps(to_name) for to_name in (texts, seen, encoder.digest, repr(config))]
     scratch = _scratch(workspace, hashlib.sha256("\0".join(named).encode()).hexdigest()[:16], resume)
@@ -103,11 +98,10 @@ def distinct_texts(
         config: templates of the texts.
         events: tables/events.parquet, for templates that quote reviews.
     """
+    from encoders.distinct import distinct
     from encoders.product_text import product_texts
 
-    whole = product_texts(snapshot, config, events)
-    place = {text: row for row, text in enumerate(dict.fromkeys(text for text in whole if text))}
-    return list(place), np.fromiter((place.get(text, -1) for text in whole), np.int64, len(whole))
+    return distinct(product_texts(snapshot, config, events))
 
 
 def _scratch(workspace: Workspace, name: str, resume: bool) -> Path:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,12 +73,14 @@ def write_sentiment(
         ShopgraphError: no graph, no review with text, too few ratings, no such language model.
     """
     from encoders.sentiment.rate import rate_texts
+    from encoders.vectors import encode_texts
 
     current_snapshot(workspace, store_url, progress)
     url = workspace.store_url(store_url)
     with open_store(url) as store:
         reviews = read_reviews(store, url)
-        encoder, vectors = _vectors(workspace, settings, reviews.texts, progress)
+        # by `encode.model` as it came: what was tuned on purchases says nothing of opinions
+        encoder, vectors = encode_texts(settings.encode, reviews.texts, workspace.embeddings, progress)
         with progress.station("fit the heads") as station:
             rated = rate_texts(reviews.texts, vectors, reviews.ratings(), settings.sentiment)
             station.note(f"{rated.said['rated']:,} texts with a rating")
@@ -96,6 +97,7 @@ def read_reviews(store: Store, url: str) -> Reviews:
         AppError: the graph was built before reviews had a sentiment, or none has a text.
     """
     from encoders.clean_text import without_markup
+    from encoders.distinct import distinct
 
     if "sentiment" not in store.patterns().get(KEY, {}):
         raise AppError("this graph was built before reviews had a sentiment", url, "run shopgraph graph-build again")
@@ -107,27 +109,11 @@ def read_reviews(store: Store, url: str) -> Reviews:
     table = pa.concat_tables(parts) if parts else None
     found = [] if table is None else table["text"].to_pylist()
     clean = ["" if text is None else " ".join(without_markup(text).split()) for text in found]
-    place = {text: row for row, text in enumerate(dict.fromkeys(text for text in clean if text))}
-    if table is None or not place:
+    texts, text_of = distinct(clean)
+    if table is None or not texts:
         what = f"none of the {len(clean):,} reviews has a text" if clean else "the graph has no reviews"
         raise AppError(what, url, "load events of the kind review with a column text")
-    text_of = np.fromiter((place.get(text, -1) for text in clean), np.int64, len(clean))
-    return Reviews(table.drop_columns(["text"]), list(place), text_of)
-
-
-def _vectors(
-    workspace: Workspace, settings: Settings, texts: Sequence[str], progress: Progress
-) -> tuple[TextEncoder, NDArray[np.float32]]:
-    """Vectors of the texts by `encode.model` as it came: what was tuned on purchases says nothing of opinions."""
-    from encoders.cache import encode_cached
-    from encoders.text_encoder import TextEncoder
-    from encoders.variants import settle
-    from encoders.vectors import standing_digest
-
-    folder = workspace.embeddings
-    encoder = TextEncoder(settle(settings.encode, texts, folder, progress, standing_digest(folder)), folder)
-    cache = Path(settings.encode.cache).expanduser() if settings.encode.cache else folder
-    return encoder, encode_cached(encoder, texts, cache, progress)[0]
+    return Reviews(table.drop_columns(["text"]), texts, text_of)
 
 
 def _write(workspace: Workspace, store: Store, url: str, reviews: Reviews, rated: Rated, progress: Progress) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.distinct import distinct
 from encoders.errors import EncoderError
 from encoders.product_text import product_texts
 from encoders.search.bm25 import Bm25
@@ -122,13 +123,12 @@ def _name(snapshot: Snapshot, vectors: NodeVectors | None, config: SearchConfig,
 def _build(
     snapshot: Snapshot, texts: Sequence[str], vectors: NodeVectors | None, config: SearchConfig, folder: Path
 ) -> None:
-    place = {text: row for row, text in enumerate(text for text in dict.fromkeys(texts) if text)}
-    if not place:
+    found, text_of = distinct(texts)
+    if not found:
         what = "there is nothing to search: no product has a title, brand, category or description"
         raise EncoderError(what, "graph", "build the graph from a source whose products have them")
-    text_of = np.fromiter((place.get(text, -1) for text in texts), np.int32, len(texts))
-    build_terms(list(place), all_names(snapshot), config, folder)
-    np.save(folder / "text_of.npy", text_of)
+    build_terms(found, all_names(snapshot), config, folder)
+    np.save(folder / "text_of.npy", text_of.astype(np.int32))
     if vectors is not None:
         _, first = np.unique(text_of, return_index=True)
         rows = first[text_of[first] >= 0]  # unique sorts: row t is the first product of text t

@@ -59,7 +59,7 @@ def judge_parts(features: FeaturesOf, steps: Ints, parts: Ints, n_steps: int, co
         inner = parts[known] == (part + 1) % config.folds
         penalty = _choose(features, steps, known[~inner], known[inner], n_steps, config)
         taken.append(penalty)
-        chances[asked] = _fit_and_ask(features, steps, known[: config.most], asked, n_steps, penalty)
+        chances[asked] = _fit_and_ask(features, steps, known[: config.most], asked, n_steps, [penalty])[0]
     return Judged(chances, taken)
 
 
@@ -69,23 +69,27 @@ def _choose(
     """The penalty with the least log loss on the texts set aside; the first one where there is nothing to compare."""
     if len(config.penalties) == 1 or not len(aside) or not len(known):
         return config.penalties[0]
-    losses = []
-    for penalty in config.penalties:
-        chances = _fit_and_ask(features, steps, known[: config.most], aside, n_steps, penalty)
-        losses.append(-np.log(np.maximum(chances[np.arange(len(aside)), steps[aside]], 1e-12)).mean())
-    return config.penalties[int(np.argmin(losses))]
+    tried = _fit_and_ask(features, steps, known[: config.most], aside, n_steps, config.penalties)
+    right = tried[:, np.arange(len(aside)), steps[aside]]
+    return config.penalties[int(np.argmin(-np.log(np.maximum(right, 1e-12)).mean(1)))]
 
 
-def _fit_and_ask(features: FeaturesOf, steps: Ints, known: Ints, asked: Ints, n_steps: int, penalty: float) -> Floats:
-    """Chances of `asked` by a head that was fitted on `known`; steps that it has not met have none."""
+def _fit_and_ask(
+    features: FeaturesOf, steps: Ints, known: Ints, asked: Ints, n_steps: int, penalties: Sequence[float]
+) -> Floats:
+    """Chances of `asked` by a head per penalty that was fitted on `known`, shape (penalties, asked, steps).
+
+    Steps that a head has not met have none.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    out = np.zeros((len(asked), n_steps))
+    out = np.zeros((len(penalties), len(asked), n_steps))
     met = np.unique(steps[known])
     if len(met) == 1:
-        out[:, met[0]] = 1
+        out[:, :, met[0]] = 1
         return out
     seen, unseen = features(known, asked)
-    model = LogisticRegression(C=penalty, max_iter=1000).fit(seen, steps[known])
-    out[:, model.classes_] = model.predict_proba(unseen)
+    for n, penalty in enumerate(penalties):
+        model = LogisticRegression(C=penalty, max_iter=1000).fit(seen, steps[known])
+        out[n][:, model.classes_] = model.predict_proba(unseen)
     return out
