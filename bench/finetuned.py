@@ -27,7 +27,7 @@ from rich.console import Console
 from bench.data.source import ROOT
 from bench.finetuned_search import Queries, known_items, type_queries
 from bench.measure import machine, write_report
-from bench.quality.cells import Cell, per_user, run_cell
+from bench.quality.cells import ALONE, Cell, per_user, run_cell
 from bench.quality.datasets import DATA, Prepared, prepare, standing
 from bench.quality.protocols import PROTOCOLS
 from encoders.cache import encode_cached
@@ -119,7 +119,7 @@ class Bench:
             stem.with_name(stem.name + ".json").write_text(json.dumps(record, indent=1, default=str))
         task = "new-product"
         return {
-            f"{model}: cold products alone": per_user(stem, task, self.data.snapshot, alone=True),
+            f"{model}: cold products alone": per_user(stem, task, self.data.snapshot, ALONE),
             f"{model}: all products": per_user(stem, task, self.data.snapshot),
         }
 

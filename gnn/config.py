@@ -81,10 +81,14 @@ class TrainConfig:
         patience: epochs without a better validation NDCG before training stops.
         lr: learning rate of AdamW at its peak (linear warm-up over the first epoch).
         weight_decay: decoupled weight decay of the vectors.
+        averaging: decay of the running mean of the weights, which is what is validated and kept; shorter at the
+            beginning; 0: the weights of the last step are.
         batch: users per step.
         holdout: share of a user's products that a step predicts from the rest.
         dropout: share of base vector elements zeroed in a step.
         user_dropout: share of users who stand without their vector in a step.
+        product_dropout: share of products that stand in a step as if nobody had had them, without id vector, bias and
+            users' messages, so that text and neighbourhood learn to speak for new ones.
         edge_dropout: share of user-item edges left out of a step's messages.
         full_softmax: most products for which the softmax runs over all of them.
         negatives: products drawn for all users of a step where it does not.
@@ -104,10 +108,12 @@ class TrainConfig:
     patience: int = 4
     lr: float = 4e-3
     weight_decay: float = 1e-4
+    averaging: float = 0.998
     batch: int = 256
     holdout: float = 0.3
     dropout: float = 0.5
     user_dropout: float = 0.3
+    product_dropout: float = 0.1
     edge_dropout: float = 0.2
     full_softmax: int = 8192
     negatives: int = 4096

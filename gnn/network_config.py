@@ -16,6 +16,8 @@ class SequenceConfig:
         blocks: attention blocks over the user's events.
         heads: attention heads; they divide `model.dim`.
         length: latest events that are read; longer timelines are learned from in stretches of this length.
+        convolution: events back, the event itself counted, whose vectors a block adds by learned weights beside what
+            attention finds; 0: attention alone.
         layers: propagations over brands, categories and entities.
         dropout: share of elements and attention weights zeroed in training.
         id_dropout: share of products that stand without their id vector in a step, so that text and neighbourhood
@@ -28,6 +30,7 @@ class SequenceConfig:
     blocks: int = 2
     heads: int = 2
     length: int = 50
+    convolution: int = 3
     layers: int = 1
     dropout: float = 0.5
     id_dropout: float = 0.15

@@ -271,22 +271,29 @@ def evaluate(
     *,
     reference: str | None = None,
     per_user: Path | None = None,
+    live: bool = False,
 ) -> dict[str, Any]:
     """The evaluation report of model/eval; computed once per model, graph, `eval` settings and reference.
 
-    With `per_user`, every user's metrics are written to that file, for which all is computed anew.
+    With `per_user`, every user's metrics are written to that file, for which all is computed anew. With `live`, of
+    model/live: the same with what is trained trained again on train and valid.
+
+    Raises:
+        AppError: there is no model/live.
     """
     from gnn.evaluation.evaluate import evaluate as measure
 
     asked = {"model": workspace.state().get("model"), "eval": to_dict(settings.gnn.eval), "reference": reference}
-    path = workspace.reports / "evaluation.json"
+    if live and not (workspace.model("live") / "bundle.json").exists():
+        raise AppError("there is no refit", str(workspace.model("live")), "run shopgraph train --refit")
+    path = workspace.reports / ("evaluation-live.json" if live else "evaluation.json")
     if path.exists() and per_user is None and asked["model"] is not None:
         stored: dict[str, Any] = json.loads(path.read_text())
         if stored.get("asked") == json.loads(json.dumps(asked)):
             return stored
     vectors = saved_vectors(workspace, snapshot, trained_with(workspace))
     matrix = vectors.matrix if vectors is not None else None
-    model, config = workspace.model("eval"), settings.gnn.eval
+    model, config = workspace.model("live" if live else "eval"), settings.gnn.eval
     report = measure(model, snapshot, matrix, progress, reference=reference, per_user=per_user, config=config)
     report |= {"asked": asked}
     write_whole(path, json.dumps(report, indent=1, default=str))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.quality.cells import Cell, per_user
+from bench.quality.cells import ALONE, REFIT, REFIT_ALONE, TASKS, Cell, per_user
 from bench.quality.datasets import Prepared
 from bench.quality.figures import Measured, rows
 from bench.quality.page import Search, Section, Table
 from bench.quality.protocols import Protocol, hindrance, seeds_of
 from bench.quality.tuned import found, settings_of
 
-TASKS = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
+TITLES = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
 NOT_YET = "not measured yet"
 
 
@@ -52,9 +52,14 @@ class Kept:
         value: float | None = (self.record["training"] if self.peer else self.record).get(key)
         return value
 
-    def frame(self, task: str, alone: bool) -> Any:
+    def frame(self, task: str, part: str) -> Any:
         """Metrics of every user."""
-        return per_user(self.stem, task, self.data.snapshot, alone=alone)
+        return per_user(self.stem, task, self.data.snapshot, part)
+
+    def answered(self, task: str, part: str) -> bool:
+        """Whether `part` has figures on a task: there are users, and the model says something about them."""
+        said = self.record.get(part, {}).get(task, {})
+        return bool(said.get("users")) and "metrics" in said
 
 
 def kept_cells(
@@ -117,10 +122,9 @@ def section(
         searched: what searches found.
     """
     tables = []
-    for alone in (False, True):
-        part = "alone" if alone else "tasks"
+    for part in (TASKS, ALONE):
         names = dict.fromkeys(name for cell in cells for name in cell.record.get(part, {}))
-        tables += [_table(protocol, data, models, cells, name, alone) for name in names]
+        tables += [_table(protocol, data, models, cells, name, part) for name in names]
     if not tables:
         reasons = {model: hindrance(model, protocol) or NOT_YET for model in models}
         reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
@@ -135,16 +139,18 @@ def _table(
     models: Sequence[str],
     cells: Sequence[Kept],
     task: str,
-    alone: bool,
+    part: str,
 ) -> Table:
-    part = "alone" if alone else "tasks"
+    again, alone = {TASKS: REFIT, ALONE: REFIT_ALONE}[part], part == ALONE
     names = [*models, *dict.fromkeys(cell.model for cell in cells if cell.peer)]
     measured, missing = [], {}
     for name in names:
         mine = [cell for cell in cells if cell.model == name]
-        done = [cell for cell in mine if _answered(cell.record.get(part, {}).get(task, {}))]
+        done = [cell for cell in mine if cell.answered(task, part)]
         if done:
-            measured.append(_measured(name, done, task, alone))
+            measured.append(_measured(name, done, task, part))
+            refits = [cell for cell in done if cell.answered(task, again)]
+            measured += [_measured(name, refits, task, again)] if refits else []
         else:
             missing[name] = _reason(name, protocol, mine)
     groups = data.groups if data is not None and not alone else None
@@ -159,24 +165,19 @@ def _table(
     )
 
 
-def _measured(name: str, done: Sequence[Kept], task: str, alone: bool) -> Measured:
-    part = "alone" if alone else "tasks"
+def _measured(name: str, done: Sequence[Kept], task: str, part: str) -> Measured:
     values = [cell.record["validation"].get(task) for cell in done]
     return Measured(
         name,
-        [cell.frame(task, alone) for cell in done],
+        [cell.frame(task, part) for cell in done],
         [float(value) for value in values if value is not None],
         _known(cell.cost("seconds" if cell.peer else "cpu_seconds") for cell in done),
         _known(cell.cost("peak_mib") for cell in done),
         [cell.record[part][task]["slices"] for cell in done],
         all(cell.current for cell in done),
         done[0].peer,
+        part in (REFIT, REFIT_ALONE),
     )
-
-
-def _answered(task: Mapping[str, Any]) -> bool:
-    """Whether a task's report has figures: there are users, and the model says something about them."""
-    return bool(task.get("users")) and "metrics" in task
 
 
 def _known(values: Iterable[float | None]) -> list[float]:
@@ -190,7 +191,7 @@ def _reason(name: str, protocol: Protocol, mine: Iterable[Kept]) -> str:
 
 
 def _title(task: str, alone: bool) -> str:
-    return f"{TASKS.get(task, task)}{', cold products alone' if alone else ''}"
+    return f"{TITLES.get(task, task)}{', cold products alone' if alone else ''}"
 
 
 def _facts(task: Mapping[str, Any]) -> str:

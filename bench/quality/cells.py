@@ -1,7 +1,7 @@
 """One cell of the scoreboard: a model with a seed on a protocol, trained and evaluated once, kept by its inputs.
 
-A cell is `cells/PROTOCOL/MODEL-SEED-KEY.json`; beside it stand `….parquet` with what the page needs of every user, and
-`….cold.parquet` where the cold products were ranked alone. The key is a hash of everything that the figures depend on.
+A cell is `cells/PROTOCOL/MODEL-SEED-KEY.json`; beside it stand files with what the page needs of every user (`PARTS`).
+The key is a hash of everything that the figures depend on.
 Cells lie in the repository, so that a scoreboard is filled on several machines and days.
 """
 
@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bench.quality.datasets import Prepared
-from bench.quality.protocols import Protocol
+from bench.quality.protocols import NEEDS, Needs, Protocol
 from gnn.config import GnnConfig
 from gnn.model.catalogue import CATALOGUE, NETWORK
 from gnn.tuning.spaces import applied
@@ -30,8 +30,11 @@ from ingest.progress import Progress, SilentProgress
 from kg.snapshot import NodeTable, Snapshot
 from shopgraph.workspace import write_whole
 
-ALONE = "cold products alone"
-"""The second question of a protocol with cold products."""
+TASKS, ALONE, REFIT, REFIT_ALONE = PARTS = ("tasks", "alone", "refit", "refit_alone")
+"""What a cell's record has: the questions of the protocol, the same with the cold products for candidates, and both put
+to a refit: what is trained was trained again on train and valid, for the epochs that validation had settled."""
+SUFFIX = {TASKS: ".parquet", ALONE: ".cold.parquet", REFIT: ".refit.parquet", REFIT_ALONE: ".refit-cold.parquet"}
+"""Where the metrics of every user lie, by part."""
 EVERYBODYS = frozenset({"seed", "threads", "device", "precision", "max_seconds", "full_softmax", "negatives"})
 """Settings of training that others than the network read too."""
 
@@ -111,8 +114,8 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
         progress: where work reports.
 
     Returns:
-        JSON-able: `tasks` as `gnn.evaluation` reports them, their one recommender taken out, `alone` the same with the
-        cold products for candidates, `validation` NDCG per task, `seconds` of training, `split`, `facts`.
+        JSON-able: `PARTS` as `gnn.evaluation` reports them, their one recommender taken out, `validation` NDCG per
+        task, `seconds` of training, `split`, `facts`.
 
     Raises:
         ShopgraphError: the model cannot be trained on this data.
@@ -123,20 +126,24 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
     progress = progress or SilentProgress()
     data, work = cell.data, stem.with_name(f".{stem.name}")
     stem.parent.mkdir(parents=True, exist_ok=True)
-    bundle = work / "eval"
-    trained = train(data.snapshot, data.vectors, cell.config, bundle, progress, model=cell.model, resume=True)
-    found = evaluate(bundle, data.snapshot, data.vectors, progress, per_user=with_suffix(stem, ".parquet"))
+    again, bundle = NEEDS.get(cell.model, Needs()).trained, work / "eval"
+    trained = train(
+        data.snapshot, data.vectors, cell.config, bundle, progress, model=cell.model, resume=True, refit=again
+    )
     record = {
         "validation": {task: said["ndcg"].get(cell.model) for task, said in trained["validation"].items()},
         "seconds": trained["seconds"],
-        "split": found["split"],
+        "split": trained["split"],
         "facts": {key: trained[key] for key in ("parts", "fusion", "notes", "threads")},
-        "tasks": {name: _one(task, cell.model) for name, task in found["tasks"].items()},
     }
-    if data.cold is not None:
-        per_user = with_suffix(stem, ".cold.parquet")
-        only = evaluate(bundle, cold_alone(data.snapshot, data.cold), data.vectors, progress, per_user=per_user)
-        record["alone"] = {name: _one(task, cell.model) for name, task in only["tasks"].items()}
+    bundles = {TASKS: bundle} | ({REFIT: bundle.with_name("live")} if again else {})
+    for part, folder in bundles.items():
+        graphs = {part: data.snapshot}
+        if data.cold is not None:
+            graphs[ALONE if part == TASKS else REFIT_ALONE] = cold_alone(data.snapshot, data.cold)
+        for name, graph in graphs.items():
+            found = evaluate(folder, graph, data.vectors, progress, per_user=with_suffix(stem, SUFFIX[name]))
+            record[name] = {task: _one(said, cell.model) for task, said in found["tasks"].items()}
     keep_users(cell, stem, cell.model)
     shutil.rmtree(work, ignore_errors=True)
     return record
@@ -198,7 +205,7 @@ def keep_users(cell: Cell, stem: Path, name: str) -> None:
     Of 22,363 users and 3 metrics some 30 kB are left.
     """
     rows = cell.data.snapshot.nodes["User"].ids
-    for suffix in (".parquet", ".cold.parquet"):
+    for suffix in SUFFIX.values():
         path = with_suffix(stem, suffix)
         if path.exists():
             table = pd.read_parquet(path)
@@ -209,9 +216,9 @@ def keep_users(cell: Cell, stem: Path, name: str) -> None:
             small.sort_values(["task", "user"]).to_parquet(path, index=False, compression="zstd", compression_level=19)
 
 
-def per_user(stem: Path, task: str, snapshot: Snapshot, *, alone: bool = False) -> pd.DataFrame:
+def per_user(stem: Path, task: str, snapshot: Snapshot, part: str = TASKS) -> pd.DataFrame:
     """The page's metrics of every user of `task`, by user_id; the cell is of this graph."""
-    table = pd.read_parquet(with_suffix(stem, ".cold.parquet" if alone else ".parquet"))
+    table = pd.read_parquet(with_suffix(stem, SUFFIX[part]))
     mine = table[table["task"] == task]
     ids = snapshot.nodes["User"].ids.take(mine["user"].to_numpy())
     return mine.drop(columns=["task", "user"]).astype(np.float64).set_axis(pd.Index(ids, name="user_id"))

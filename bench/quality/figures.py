@@ -28,6 +28,7 @@ class Measured:
         slices: per seed, the evaluation's slices.
         current: whether all cells were measured with the code as it is.
         peer: whether another tool made the lists.
+        refit: whether what is trained was trained again on train and valid.
     """
 
     model: str
@@ -38,6 +39,12 @@ class Measured:
     slices: Sequence[Mapping[str, Any]] = ()
     current: bool = True
     peer: bool = False
+    refit: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the table has it."""
+        return f"{self.model}, refit" if self.refit else self.model
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Row:
     """A model's line in the table.
 
     Attributes:
-        model: its name.
+        model: its name, and whether it is a refit.
         metrics: means over users and seeds with their intervals over users.
         spread: standard deviation of the first metric over the seeds, nan of a single one.
         minus_best: the first metric minus that of the best baseline, paired by user; None where there is none, and
@@ -73,12 +80,16 @@ class Row:
 
 
 def best_baseline(measured: Sequence[Measured]) -> str:
-    """The baseline with the best mean validation NDCG, the first of equals; empty where there is none.
+    """The baseline with the best mean validation NDCG, the first of equals, as a refit if there is one; empty: none.
 
     Validation chooses, so that no difference on test is to the luckiest of many.
     """
-    known = [m for m in measured if m.model not in OURS and not m.peer and len(m.validation)]
-    return max(known, key=lambda m: float(np.mean(m.validation))).model if known else ""
+    known = [m for m in measured if m.model not in OURS and not m.peer and not m.refit and len(m.validation)]
+    if not known:
+        return ""
+    chosen = max(known, key=lambda m: float(np.mean(m.validation))).model
+    # all others are compared with the more that it may know
+    return next((m.name for m in measured if m.model == chosen and m.refit), chosen)
 
 
 def rows(
@@ -103,10 +114,10 @@ def rows(
     if not measured:
         return []
     order = measured[0].users[0].index.sort_values()
-    means = {m.model: _over_seeds(m, order, metrics) for m in measured}
+    means = {m.name: _over_seeds(m, order, metrics) for m in measured}
     best = best_baseline(measured)
     members = _members(groups, order)
-    blocks = [_columns(means[m.model], means.get(best), members) for m in measured]
+    blocks = [_columns(means[m.name], means.get(best), members) for m in measured]
     boot = Bootstrap(len(order), config or EvalConfig())
     intervals = iter(boot.intervals(np.concatenate(blocks, axis=1)))
     found = []
@@ -114,9 +125,7 @@ def rows(
         shown = {name: next(intervals) for name in metrics}
         minus = next(intervals) if best else None
         among = {name: next(intervals) for name in members}
-        found.append(
-            _row(m, metrics[0], shown, None if m.model == best else minus, among, slices, best=m.model == best)
-        )
+        found.append(_row(m, metrics[0], shown, None if m.name == best else minus, among, slices, best=m.name == best))
     return found
 
 
@@ -124,7 +133,7 @@ def _over_seeds(m: Measured, order: pd.Index, metrics: Sequence[str]) -> NDArray
     """Each user's metrics, a mean over the seeds; shape (users, metrics)."""
     for table in m.users:
         if len(table) != len(order) or not table.index.sort_values().equals(order):
-            raise ValueError(f"{m.model} was asked about other users than the first model")
+            raise ValueError(f"{m.name} was asked about other users than the first model")
     seeds = [table.loc[order, list(metrics)].to_numpy(np.float64) for table in m.users]
     return np.asarray(np.mean(seeds, axis=0))
 
@@ -159,7 +168,7 @@ def _row(
     per_seed = [float(table[first].mean()) for table in m.users]
     kept = {name: [s[name][first]["mean"] for s in m.slices if first in s.get(name, {})] for name in slices}
     return Row(
-        m.model,
+        m.name,
         shown,
         float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else float("nan"),
         minus,

@@ -201,10 +201,12 @@ class Needs:
     Attributes:
         of: names of `Protocol.lacks` without which it does not apply.
         seeded: whether its result depends on the seed.
+        trained: whether what valid teaches it needs a training of its own; what is counted is counted again anyway.
     """
 
     of: frozenset[str] = field(default_factory=frozenset)
     seeded: bool = False
+    trained: bool = False
 
 
 NEEDS: dict[str, Needs] = {
@@ -213,15 +215,15 @@ NEEDS: dict[str, Needs] = {
     "ease-weighted": Needs(frozenset({"time"})),
     "als": Needs(seeded=True),
     "transition": Needs(frozenset({"order"})),
-    "lightgcn": Needs(seeded=True),
-    "sasrec": Needs(frozenset({"order"}), seeded=True),
+    "lightgcn": Needs(seeded=True, trained=True),
+    "sasrec": Needs(frozenset({"order"}), seeded=True, trained=True),
     "tifu-knn": Needs(frozenset({"repeats"})),
     "up-cf": Needs(frozenset({"repeats"})),
     "text": Needs(frozenset({"text"})),
     "paths": Needs(frozenset({"relations"})),
-    "network": Needs(seeded=True),
-    "fused": Needs(seeded=True),
-    "auto": Needs(seeded=True),
+    "network": Needs(seeded=True, trained=True),
+    "fused": Needs(seeded=True, trained=True),
+    "auto": Needs(seeded=True, trained=True),
 }
 """Recommenders that need something; the others apply to every data set and are the same at every seed."""
 

@@ -75,24 +75,38 @@ class Layout:
 class Block(nn.Module):
     """Causal self-attention and a feed-forward layer, each normalised before and added after.
 
+    Beside attention stands a depthwise causal convolution, zero at the start: what the latest events were is at hand
+    without attention having to learn to look there.
+
     Args:
         dim: width.
         heads: attention heads.
         dropout: share of elements and of attention weights zeroed in training.
+        convolution: events that the convolution reads, 0: there is none.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, convolution: int = 0) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.before, self.after = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.asked, self.mixed = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.inner, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.latest = nn.Parameter(torch.zeros(convolution, dim))
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         """Shapes (t, dim) -> (t, dim)."""
-        x = x + self._drop(self.mixed(self.attend(self.before(x), layout)))
+        before = self.before(x)
+        x = x + self._drop(self.mixed(self.attend(before, layout)) + self.convolved(before, layout))
         hidden = self._drop(torch.relu(self.inner(self.after(x))))
         return x + self._drop(self.outer(hidden))
+
+    def convolved(self, x: Tensor, layout: Layout) -> Tensor:
+        """Sum of the latest events of each event's stretch, element by element by learned weights: (t, dim)."""
+        total = torch.zeros_like(x)
+        for back, weight in enumerate(self.latest[: len(x)]):
+            same = layout.position[: len(x) - back] == layout.position[back:] + back  # of one stretch
+            total = total + nn.functional.pad(x[: len(x) - back] * same.unsqueeze(1) * weight, (0, 0, back, 0))
+        return total
 
     def attend(self, x: Tensor, layout: Layout) -> Tensor:
         """Each event's mean of the values up to it, weighed by attention: shapes (t, dim) -> (t, dim).
@@ -123,13 +137,16 @@ class AttentionTower(nn.Module):
         length: positions.
         dropout: share zeroed in training.
         others: behaviours beside the target events that are read too; each has a vector that is added.
+        convolution: events that each block's convolution reads.
     """
 
-    def __init__(self, dim: int, layers: int, heads: int, length: int, dropout: float, others: int = 0) -> None:
+    def __init__(
+        self, dim: int, layers: int, heads: int, length: int, dropout: float, others: int = 0, convolution: int = 0
+    ) -> None:
         super().__init__()
         self.positions = nn.Parameter(torch.randn(length, dim) * 0.02)
         self.kinds = nn.Parameter(torch.zeros(others + 1 if others else 0, dim))
-        self.blocks = nn.ModuleList(Block(dim, heads, dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(dim, heads, dropout, convolution) for _ in range(layers))
         self.final = nn.LayerNorm(dim)
         self.dropout = dropout
 

@@ -56,6 +56,12 @@ class Known:
         return np.repeat(np.arange(len(users)), np.diff(bounds)), at
 
 
+def pairs_of_products(history: Interactions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The joint graph's pairs by product: where each product's begin, shape (n_items + 1,), and the pairs, (m,)."""
+    items = np.concatenate([part.items for part in behaviours_of(history).values()])
+    return bounds_of(items, history.n_items), np.argsort(items, kind="stable")
+
+
 def _counts_before(history: Interactions, part: Interactions, targets: NDArray[np.int64]) -> NDArray[np.float32]:
     """Log of the events of each pair before its first target event; of all where orders do not compare."""
     counts: NDArray[np.generic] = part.counts

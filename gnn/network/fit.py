@@ -74,10 +74,11 @@ class NetworkTrainer(TrainingLoop[Views]):
     ) -> None:
         limits = Limits(config.epochs, config.patience, config.max_seconds)
         super().__init__(network, limits, config.seed, choose_device(config))
-        self.config, self.precision = config, choose_precision(config, self.device)
+        self.config, self.precision, self.averaging = config, choose_precision(config, self.device), config.averaging
         self.graph = graph.to(self.device)
         self.text = text.to(self.device) if text is not None else None
-        self.batches = Batches(history, config, self.rng)
+        self.batches = Batches(history, config, self.rng, told_of(graph, text))
+        self.bought = torch.from_numpy((history.buyers > 0).astype(np.float32)).to(self.device)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused_on(self.device)
         )
@@ -107,8 +108,12 @@ class NetworkTrainer(TrainingLoop[Views]):
         if c.user_dropout and len(self.network.user_ids):
             shown = torch.empty(len(self.network.user_ids), 1, device=self.device)
             users = shown.bernoulli_(1 - c.user_dropout, generator=self.noise) / (1 - c.user_dropout)
-        views: Views = self.network(self.graph, self.graph.weigh(weights), self.text, dropout, users)
+        views: Views = self.network(self.graph, self.graph.weigh(weights), self.text, dropout, users, self.kept(batch))
         return views
+
+    def kept(self, batch: Batch) -> Tensor:
+        """1 where a product has id vector and bias in the step, else 0, shape (n_items,): somebody has had it."""
+        return self.bought.index_fill(0, batch.cold, 0.0)
 
     def plan(self, users: NDArray[np.int64]) -> Step:
         """The step that asks `users` (b,), on the host: all chance but the dropouts' is used up here."""
@@ -153,3 +158,13 @@ class NetworkTrainer(TrainingLoop[Views]):
         self.network.eval()
         self.optimizer.zero_grad(set_to_none=True)  # the last step's gradients are as large as the weights
         return self.network.whole(self.graph, self.text)
+
+
+def told_of(graph: JointGraph, text: TextFeatures | None) -> NDArray[np.bool_]:
+    """Products that something but their users tells of: a text, or an edge to another node; shape (n_items,)."""
+    others = graph.target[graph.relation >= 2 * graph.behaviours].numpy() - graph.n_users
+    told = np.zeros(graph.n_items, np.bool_)
+    told[others[(others >= 0) & (others < graph.n_items)]] = True
+    if text is not None:
+        told |= text.distinct.any(1).numpy()[text.spread.col_indices().numpy()]
+    return told

@@ -128,9 +128,15 @@ class ItemTower(nn.Module):
         nn.init.zeros_(self.signals.weight)
         self.register_buffer("signal_values", values, persistent=False)
 
-    def base(self, n_users: int, text: TextFeatures | None) -> Tensor:
-        """Vectors before any message, shape (n_nodes, d); zero for users."""
-        items: Tensor = self.item_ids
+    def base(self, n_users: int, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
+        """Vectors before any message, shape (n_nodes, d); zero for users.
+
+        Args:
+            n_users: users.
+            text: text vectors, None without.
+            kept: 1 where a product keeps its id vector, else 0, shape (n_items,); None: all do.
+        """
+        items: Tensor = self.item_ids if kept is None else self.item_ids * kept.unsqueeze(1)
         if self.text is not None and text is not None:
             encoded = self.text(text.distinct)
             spread: Tensor = SparseProduct.apply(text.spread, text.back, encoded)
@@ -188,6 +194,7 @@ class GraphNetwork(ItemTower):
         text: TextFeatures | None,
         dropout: Tensor | None = None,
         user_dropout: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Views:
         """Propagate over `graph`.
 
@@ -197,9 +204,10 @@ class GraphNetwork(ItemTower):
             text: text vectors, None without.
             dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
             user_dropout: factors of the users' vectors, shape (n_users, 1).
+            kept: 1 where a product keeps its id vector and bias, else 0, shape (n_items,); None: all do.
         """
         first, last = graph.n_users, graph.n_users + graph.n_items
-        x = self.base(graph.n_users, text)
+        x = self.base(graph.n_users, text, kept)
         if dropout is not None:
             x = torch.cat([x[:first], x[first:] * dropout])
         if len(self.user_ids):
@@ -213,7 +221,8 @@ class GraphNetwork(ItemTower):
             functional.normalize(total[:first] - x[:first], dim=1),
             functional.normalize(total[first:last], dim=1),
             sent * edges.norm[first:last].unsqueeze(1),
-            self.bias + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
+            (self.bias if kept is None else self.bias * kept)
+            + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
             self.log_temperature.exp(),
             self.repeat,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gnn.errors import GnnError
+from gnn.network.averaging import RunningMean
 from gnn.network.team import ALONE, Team, handed_out
 from ingest.progress import Progress
 
@@ -73,7 +74,9 @@ class TrainingLoop(Generic[View]):
         title: what is trained, for progress.
         shared: whether a step takes this process's share of a batch, so that several can train together.
         fan_out: neighbours that a step draws per node and relation, 0: messages go over the whole graph.
+        averaging: decay of the mean of the weights that is judged and kept; 0: the weights themselves are.
         optimizer: set by the subclass.
+        mean: that mean, None without one.
         team: the processes that take part, set when training begins.
 
     Args:
@@ -86,6 +89,7 @@ class TrainingLoop(Generic[View]):
     title = "network"
     shared = False
     fan_out = 0
+    averaging = 0.0
     optimizer: torch.optim.Optimizer
 
     def __init__(self, network: nn.Module, limits: Limits, seed: int, device: torch.device) -> None:
@@ -94,6 +98,7 @@ class TrainingLoop(Generic[View]):
         self.noise = torch.Generator(device).manual_seed(seed)
         self.state = FitState()
         self.team: Team = ALONE
+        self.mean: RunningMean | None = None
 
     @property
     def steps(self) -> int:
@@ -117,6 +122,7 @@ class TrainingLoop(Generic[View]):
             checkpoint: file to save to after every epoch and to go on from if it is there.
         """
         began = time.monotonic()
+        self._average()
         if checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
         self.team = handed_out(self) if self.shared else ALONE
@@ -124,8 +130,9 @@ class TrainingLoop(Generic[View]):
             station.advance(self.state.epoch)
             while self.team.told(self._goes_on(began)):
                 loss = self._epoch()
-                quality = self._judged(validate)
-                self._record(loss, quality)
+                with self.mean.in_place() if self.mean else nullcontext():
+                    quality = self._judged(validate)
+                    self._record(loss, quality)
                 station.advance()
                 station.note(f"loss {loss:.4f}, validation NDCG {quality:.4f}, best {self.state.best:.4f}")
                 if checkpoint is not None:
@@ -136,6 +143,7 @@ class TrainingLoop(Generic[View]):
 
     def run(self, epochs: int, progress: Progress) -> None:
         """Train for `epochs` epochs; nothing is validated."""
+        self._average()
         self.team = handed_out(self) if self.shared else ALONE
         end = self.state.epoch + epochs
         with progress.station(f"train the {self.title} again", epochs, "epochs") as station:
@@ -145,6 +153,8 @@ class TrainingLoop(Generic[View]):
                 self.state.losses.append(loss)
                 station.advance()
                 station.note(f"loss {loss:.4f}")
+        if self.mean:
+            self.mean.settle()
 
     def follow(self, team: Team) -> None:
         """Take part in the leader's `fit` or `run` until that is over."""
@@ -152,6 +162,11 @@ class TrainingLoop(Generic[View]):
         while team.told(None):
             self.run_epoch()
             self.state.epoch += 1
+
+    def _average(self) -> None:
+        """Average from now on, where that is asked for."""
+        if self.averaging:
+            self.mean = RunningMean(self.network, self.optimizer, self.averaging)
 
     def _epoch(self) -> float:
         try:
@@ -185,8 +200,10 @@ class TrainingLoop(Generic[View]):
     def save(self, path: Path) -> None:
         """Write all that training needs to go on, whole or not at all."""
         scratch = path.with_suffix(".part")
+        mean = {"steps": self.mean.steps, "weights": self.mean.weights} if self.mean else {}
         torch.save(
             {
+                "mean": mean,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "rng": self.rng.bit_generator.state,
@@ -205,3 +222,5 @@ class TrainingLoop(Generic[View]):
         self.rng.bit_generator.state = saved["rng"]
         self.noise.set_state(saved["noise"].cpu())
         self.state = FitState(**saved["state"])
+        if self.mean:
+            self.mean.steps, self.mean.weights = saved["mean"]["steps"], saved["mean"]["weights"]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import TrainConfig
-from gnn.network.behaviours import Known
+from gnn.network.behaviours import Known, pairs_of_products
 from gnn.network.graph_network import Views
 from gnn.network.team import Team
-from gnn.protocol.interactions import Interactions
+from gnn.protocol.interactions import Interactions, gathered
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Batch:
     Attributes:
         users: rows of the users, shape (b,).
         hidden: pairs of the joint graph that carry no message in either direction, shape (h,): those to predict, and
-            what was known of the same products by other behaviours only later.
+            what was known of the same products by other behaviours only later, and those of `cold` products.
+        cold: rows of the products that stand as if nobody had had them, shape (n,).
         rows: position in `users` of each pair to predict, shape (p,).
         targets: position in `columns` of each pair to predict, shape (p,).
         columns: rows of the products that the softmax runs over, shape (c,).
@@ -40,6 +41,7 @@ class Batch:
 
     users: Tensor
     hidden: Tensor
+    cold: Tensor
     rows: Tensor
     targets: Tensor
     columns: Tensor
@@ -52,7 +54,7 @@ class Batch:
     repeat_counts: Tensor
 
     def part(self, team: Team) -> Batch:
-        """What one process of `team` answers: a share of the users; `hidden` and `correction` are the whole's.
+        """What one process of `team` answers: a share of the users; `hidden`, `cold`, `correction` are the whole's.
 
         Columns that are other users' answers alone are left out: they are in no softmax but those users'.
         """
@@ -71,6 +73,7 @@ class Batch:
         return Batch(
             users,
             self.hidden,
+            self.cold,
             place[self.rows[asked]],
             column[self.targets[asked]],
             self.columns[needed],
@@ -91,11 +94,19 @@ class Batches:
         history: the pairs to learn from.
         config: batch size, held-out share, softmax columns.
         rng: the only source of chance.
+        told: products that something but their events tells of, which alone may stand as cold ones; None: all.
     """
 
-    def __init__(self, history: Interactions, config: TrainConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        history: Interactions,
+        config: TrainConfig,
+        rng: np.random.Generator,
+        told: NDArray[np.bool_] | None = None,
+    ) -> None:
         self.history, self.config, self.rng = history, config, rng
-        self.other = Known.of(history)
+        self.other, self.of_product = Known.of(history), pairs_of_products(history)
+        self.told = np.ones(history.n_items, np.bool_) if told is None else told
         lengths = np.diff(history.indptr)
         self.users = np.flatnonzero((lengths >= 2) | ((lengths == 1) & (np.diff(self.other.indptr) > 0)))
         self.warm = np.flatnonzero(history.buyers > 0)
@@ -122,14 +133,16 @@ class Batches:
         held = place < quota[rows]
         items = self.history.items[at]
         c = self.config
+        cold = self._cold()
         columns, correction = softmax_columns(items[held], self.warm, c.full_softmax, c.negatives, self.rng)
         where = np.full(self.history.n_items, -1)
         where[columns] = np.arange(len(columns))
         known = ~held & (where[items] >= 0)
-        hidden, repeats = self._others(users, at[held], where)
+        hidden, repeats = self._others(users, at[held], where, cold)
         arrays = (
             users,
             hidden,
+            cold,
             rows[held],
             where[items[held]],
             columns,
@@ -141,15 +154,27 @@ class Batches:
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
 
     def _others(
-        self, users: NDArray[np.int64], held: NDArray[np.int64], where: NDArray[np.int64]
+        self, users: NDArray[np.int64], held: NDArray[np.int64], where: NDArray[np.int64], cold: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], tuple[NDArray[np.generic], ...]]:
         """All pairs to hide, and what the users know by other behaviours of the products that have a column."""
         rows, at = self.other.of_users(users)
         late = np.isneginf(self.other.counts[at])
         hidden = np.concatenate([held, self.other.places[at][late & np.isin(self.other.targets[at], held)]])
         columns = where[self.other.items[at]]
-        told = np.flatnonzero((columns >= 0) & ~late)
+        told = (columns >= 0) & ~late
+        if len(cold):
+            indptr, pairs = self.of_product
+            hidden = np.union1d(hidden, pairs[gathered(indptr, cold)[1]])
+            told &= ~np.isin(self.other.items[at], cold)
         return hidden, (rows[told], columns[told], self.other.kinds[at][told], self.other.counts[at][told])
+
+    def _cold(self) -> NDArray[np.int64]:
+        """The products that stand as if nobody had had them."""
+        share = self.config.product_dropout
+        return np.flatnonzero(self.told & (self.rng.random(len(self.told)) < share)) if share else _NONE
+
+
+_NONE = np.zeros(0, np.int64)
 
 
 def softmax_columns(

@@ -69,14 +69,16 @@ class SampledTrainer(NetworkTrainer):
         mine, around = step.batch, step.around
         if around is None:
             return super().loss(step)
-        x = self._base(around.near)
+        kept = self.kept(mine)
+        x = self._base(around.near, kept)
         total = around.near.propagated(self.network, x)
         many = len(mine.users)
         views = Views(
             functional.normalize(total[:many] - x[:many], dim=1),
             functional.normalize(total[many:], dim=1),
             total[:0],
-            self.network.bias[mine.columns] + (self.network.popularity.unsqueeze(1) * torch.log1p(around.had)).sum(0),
+            (self.network.bias * kept)[mine.columns]
+            + (self.network.popularity.unsqueeze(1) * torch.log1p(around.had)).sum(0),
             self.network.log_temperature.exp(),
             self.network.repeat,
         )
@@ -87,17 +89,17 @@ class SampledTrainer(NetworkTrainer):
         )
         return softmax_loss(views, compact, self.precision)
 
-    def _base(self, near: Neighbourhood) -> Tensor:
+    def _base(self, near: Neighbourhood, kept: Tensor) -> Tensor:
         """Base vectors of the nodes with dropout of elements, and of users' vectors."""
         c, users = self.config, self.network.user_ids if len(self.network.user_ids) else None
-        x = near.base(self.network, self.text, users)
-        kept = torch.ones_like(x)
+        x = near.base(self.network, self.text, users, kept)
+        dropout = torch.ones_like(x)
         if c.dropout:
-            kept.bernoulli_(1 - c.dropout, generator=self.noise).div_(1 - c.dropout)
+            dropout.bernoulli_(1 - c.dropout, generator=self.noise).div_(1 - c.dropout)
         shown = torch.ones(len(x), 1, device=self.device)
         if c.user_dropout:
             shown.bernoulli_(1 - c.user_dropout, generator=self.noise).div_(1 - c.user_dropout)
-        return x * torch.where(near.shows_user, shown, kept)
+        return x * torch.where(near.shows_user, shown, dropout)
 
 
 class SampledSequenceTrainer(SequenceTrainer):
@@ -136,11 +138,7 @@ class SampledSequenceTrainer(SequenceTrainer):
         """Vectors of the products around which `near` was drawn."""
         if near is None:
             return super().vectors(None)
-        x, kept = near.base(self.network, self.text), self.kept()
-        if kept is not None:
-            lost = self.network.item_ids.index_select(0, near.items) * (1 - kept[near.items]).unsqueeze(1)
-            x = x.index_add(0, near.items_at, lost, alpha=-1)
-        return near.propagated(self.network, x)
+        return near.propagated(self.network, near.base(self.network, self.text, kept=self.kept()))
 
 
 def _without(counts: NDArray[np.float32], lost: Ints, rows: Ints) -> NDArray[np.float32]:

@@ -26,7 +26,6 @@ class Neighbourhood:
         items: product of each node that is one, shape (i,).
         others: other node, from 0, of each node that is neither, shape (o,).
         place: where each node stands among the users, products and others, shape (n,).
-        items_at: the nodes that are products, shape (i,).
         shows_user: whether a node is a user, shape (n, 1).
         distinct: different texts of the products, shape (t,).
         text: which of them each product has, shape (i,).
@@ -39,7 +38,6 @@ class Neighbourhood:
     items: Tensor
     others: Tensor
     place: Tensor
-    items_at: Tensor
     shows_user: Tensor
     distinct: Tensor
     text: Tensor
@@ -47,15 +45,20 @@ class Neighbourhood:
     sizes: tuple[int, ...]
     hops: tuple[tuple[JointGraph, Tensor], ...]
 
-    def base(self, network: ItemTower, text: TextFeatures | None, users: Tensor | None = None) -> Tensor:
+    def base(
+        self, network: ItemTower, text: TextFeatures | None, users: Tensor | None = None, kept: Tensor | None = None
+    ) -> Tensor:
         """Vectors of the nodes before any message, shape (n, d).
 
         Args:
             network: has the vectors.
             text: text vectors, None without.
             users: free vectors of all users, shape (n_users, d); None: users have zero.
+            kept: 1 where a product keeps its id vector, else 0, shape (n_items,); None: all do.
         """
         items = network.item_ids.index_select(0, self.items)
+        if kept is not None:
+            items = items * kept.index_select(0, self.items).unsqueeze(1)
         if network.text is not None and text is not None:
             items = items + functional.embedding(self.text, network.text(text.distinct[self.distinct]))
         if network.signals is not None:
@@ -132,7 +135,6 @@ class SampledGraph:
             "items": items,
             "others": others,
             "place": place,
-            "items_at": at[1],
             "shows_user": (kind == 0)[:, None],
             "distinct": distinct,
             "text": which,

@@ -77,11 +77,12 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
         limits = Limits(self.train.epochs, self.train.patience, self.train.max_seconds)
         sequences = Sequences.of(history, np.arange(history.n_items), in_one_line(history))
         super().__init__(network, sequences, c.length, c.batch, limits, self.train.seed, device)
-        self.precision = choose_precision(self.train, device)
+        self.precision, self.averaging = choose_precision(self.train, device), self.train.averaging
         self.graph = graph.to(device)
         self.edges = self.graph.whole()
         self.text = text.to(device) if text is not None else None
         self.buyers = torch.from_numpy(history.buyers.astype(np.float32)).to(device)
+        self.bought = (self.buyers > 0).float()
         self.warm = np.flatnonzero(history.buyers > 0)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=c.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=fused_on(device)
@@ -121,12 +122,12 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
         """Vectors of all products, or of those around which `near` was drawn."""
         return self.network.items(self.graph, self.edges, self.text, self.kept())
 
-    def kept(self) -> Tensor | None:
-        """1 where a product keeps its id vector in this step, else 0, shape (n_items,); None: all do."""
+    def kept(self) -> Tensor:
+        """1 where a product keeps its id vector in this step, else 0, shape (n_items,): somebody has had it."""
         share = self.config.id_dropout
         if not share:
-            return None
-        return (torch.rand(len(self.buyers), generator=self.noise, device=self.device) >= share).float()
+            return self.bought
+        return self.bought * (torch.rand(len(self.buyers), generator=self.noise, device=self.device) >= share)
 
     def views(self) -> SequenceViews:
         """Vectors without chance or gradient."""

@@ -65,7 +65,7 @@ class SequenceNetwork(ItemTower):
             norm = nn.LayerNorm(config.dim)
             nn.init.constant_(norm.weight, START)
             self.text = nn.Sequential(self.text, norm)
-        self.tower = AttentionTower(config.dim, c.blocks, c.heads, c.length, c.dropout, others)
+        self.tower = AttentionTower(config.dim, c.blocks, c.heads, c.length, c.dropout, others, c.convolution)
         self.popularity = nn.Parameter(torch.zeros(()))
 
     def items(self, graph: JointGraph, edges: Weighed, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
@@ -78,9 +78,7 @@ class SequenceNetwork(ItemTower):
             kept: 1 where a product keeps its id vector, else 0, shape (n_items,); None: all do.
         """
         first, last = graph.n_users, graph.n_users + graph.n_items
-        x = self.base(graph.n_users, text)
-        if kept is not None:
-            x = torch.cat([x[:first], x[first:last] - self.item_ids * (1 - kept).unsqueeze(1), x[last:]])
+        x = self.base(graph.n_users, text, kept)
         total = x.clone()
         for after in self.propagate(graph, edges, x):
             total = plus(total, after)

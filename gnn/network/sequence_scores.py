@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gnn.config import ModelConfig
+from gnn.errors import GnnError
 from gnn.network.attention import AttentionTower
 from gnn.network.scores import unit
 from gnn.network.sequence_network import SequenceViews
@@ -69,12 +70,18 @@ class SequenceScores(Fitted):
     def restore(
         self, history: Interactions, state: Mapping[str, NDArray[np.generic]], facts: Mapping[str, Any]
     ) -> None:
-        """Take vectors and tower of `state`; `config` must be set."""
+        """Take vectors and tower of `state`; `config` must be set.
+
+        Raises:
+            GnnError: they are of a version whose tower had other weights.
+        """
         self.history, self.facts, self.others = history, facts, tuple(facts["behaviours"])
         self.vectors, self.offset = (state[name].astype(np.float32) for name in ("vectors", "offset"))
         c = self.config.sequence
         self.tower = AttentionTower(
-            self.vectors.shape[1], c.blocks, c.heads, c.length, c.dropout, len(self.others)
+            self.vectors.shape[1], c.blocks, c.heads, c.length, c.dropout, len(self.others), c.convolution
         ).eval()
         found = {name.removeprefix(TOWER): value for name, value in state.items() if name.startswith(TOWER)}
+        if set(found) != set(self.tower.state_dict()):
+            raise GnnError("the model was trained by another version", "model", "run shopgraph train again")
         self.tower.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in found.items()})

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gnn.config import TrainConfig
 from gnn.models_config import LightGcnConfig
 from gnn.network.device import choose_device, choose_precision
+from gnn.network.feeding import sent
 from gnn.network.layers import SparseProduct, tensor_of
 from gnn.network.loop import Limits, TrainingLoop
 from gnn.network.softmax import blocked_cross_entropy
@@ -152,7 +153,7 @@ class LightGcnTrainer(TrainingLoop[Vectors]):
         return loss + self.config.penalty / len(users) * torch.stack([b.square().sum() for b in base]).sum()
 
     def _on(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+        return sent(torch.from_numpy(array), self.device)
 
     def views(self) -> Vectors:
         """The base vectors."""

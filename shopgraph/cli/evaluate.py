@@ -17,6 +17,7 @@ from shopgraph.cli.options import (
     WorkspaceOption,
     workspace_at,
 )
+from shopgraph.errors import AppError
 from shopgraph.id_files import read_frame
 from shopgraph.settings import load_settings
 from shopgraph.stations import current_snapshot
@@ -42,6 +43,9 @@ def command(
     against: Annotated[
         str | None, typer.Option("--against", help="The recommender whose difference to each is shown.")
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Evaluate the refit that recommendations use, of train --refit.")
+    ] = False,
     settings: SetOption = None,
     json_output: JsonOption = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -52,6 +56,8 @@ def command(
 
     Example: shopgraph evaluate --json > evaluation.json
     """
+    if live and recs is not None:
+        raise AppError("--recs and --live exclude each other", "evaluate", "leave one of them out")
     place = workspace_at(workspace)
     chosen = load_settings(place, settings)
     with place.writing():
@@ -64,7 +70,7 @@ def command(
             like = place.model("eval") if place.has_model() else chosen.gnn
             report = evaluate_recs(like, snapshot, frame, per_user=per_user, config=config)
         else:
-            report = measure(place, snapshot, chosen, progress, reference=against, per_user=per_user)
+            report = measure(place, snapshot, chosen, progress, reference=against, per_user=per_user, live=live)
     if json_output:
         console.emit_json(report)
     else:

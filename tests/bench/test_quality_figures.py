@@ -42,6 +42,18 @@ def test_validation_chooses_the_best_baseline() -> None:
     assert best_baseline([B, peer, unknown]) == ""
 
 
+def test_a_refit_is_a_row_of_its_own_and_the_best_baselines_is_what_others_are_compared_with() -> None:
+    again = Measured("ease", [users({"u1": 0.0, "u2": 1.0, "u3": 1.0, "u4": 1.0})], [0.4], refit=True)
+    assert best_baseline([A, again, B]) == "ease, refit"
+    ease, refit, network = rows([A, again, B], ["ndcg@10"])
+    assert [row.model for row in (ease, refit, network)] == ["ease", "ease, refit", "network"]
+    assert (ease.best, refit.best, refit.minus_best) == (False, True, None)
+    assert ease.minus_best is not None
+    assert network.minus_best is not None
+    # .5, .75 and .75
+    assert (ease.minus_best.mean, network.minus_best.mean) == (-0.25, 0.0)
+
+
 def test_means_over_seeds_and_users() -> None:
     ease, network = rows([A, B], ["ndcg@10"], slices=["cold products", "unheard of"])
     # network: users (0 + 1) / 2, 1, .5, 1 over the seeds

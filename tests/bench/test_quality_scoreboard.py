@@ -19,8 +19,8 @@ from bench.data import contract_folder
 from bench.data.source import ROOT
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
-from bench.quality.assemble import NOT_YET, kept_cells, section
-from bench.quality.cells import Cell, cold_alone, load, per_user, run_cell, with_suffix
+from bench.quality.assemble import NOT_YET, Kept, kept_cells, section
+from bench.quality.cells import ALONE, REFIT, REFIT_ALONE, Cell, cold_alone, load, per_user, run_cell, with_suffix
 from bench.quality.datasets import DataSet, Prepared, prepare
 from bench.quality.one_cell import Run, measure, measure_apart, peak_mib
 from bench.quality.page import page
@@ -228,11 +228,26 @@ def test_a_real_cell_agrees_with_counting_by_hand(data: Prepared, tmp_path: Path
     users = per_user(stem, "new-product", data.snapshot)
     # u0's candidates are e, f: e stands first; u1's are e, f as well: f stands second
     assert users["ndcg@2"].to_dict() == pytest.approx({"u0": 1.0, "u1": 1 / np.log2(3)})
-    alone = per_user(stem, "new-product", data.snapshot, alone=True)
+    alone = per_user(stem, "new-product", data.snapshot, ALONE)
     assert alone["ndcg@2"].to_dict() == pytest.approx({"u0": 1.0, "u1": 1 / np.log2(3)})
     assert record["tasks"]["new-product"]["candidates"] == 6
     assert record["alone"]["new-product"]["candidates"] == 2
     assert load(stem) is not None
+
+
+def test_what_is_trained_is_read_again_after_a_refit(data: Prepared, tmp_path: Path) -> None:
+    cell = Cell(SMALL, "lightgcn", 0, data, "code")
+    stem = cell.stem(tmp_path / "cells")
+    record = measure(cell, stem)
+    assert record["status"] == "done", record
+    for part, candidates in ((REFIT, 6), (REFIT_ALONE, 2)):
+        assert record[part]["new-product"]["candidates"] == candidates
+        assert sorted(per_user(stem, "new-product", data.snapshot, part).index) == ["u0", "u1"]
+    kept = Kept(stem, record, True, data)
+    text = page([section(SMALL, data, ["lightgcn"], [kept])])
+    first, alone = text.split("cold products alone")
+    assert "| lightgcn, refit | " in first
+    assert "| lightgcn, refit | " in alone
 
 
 def test_the_peak_is_the_programs_own_not_its_parents() -> None:

@@ -75,7 +75,7 @@ def test_a_step_never_sends_what_it_predicts(shop: Snapshot) -> None:
     history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
     graph = build_message_graph(shop, history, GraphConfig())
     network = GraphNetwork(graph.n_users, graph.n_items, graph.n_nodes - 140, len(graph.names), 0, GnnConfig().model)
-    quiet = TrainConfig(dropout=0, user_dropout=0, edge_dropout=0, device="cpu")
+    quiet = TrainConfig(dropout=0, user_dropout=0, edge_dropout=0, product_dropout=0, device="cpu")
     trainer = NetworkTrainer(network, graph, history, None, quiet)
     batch = trainer.batches.plan(np.array([3, 8]))
     assert 0 < len(batch.hidden) < 20

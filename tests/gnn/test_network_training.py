@@ -12,7 +12,7 @@ from gnn.config import GnnConfig, GraphConfig, ModelConfig, SplitConfig, TrainCo
 from gnn.errors import GnnError
 from gnn.network.device import choose_device, choose_precision, cpu_threads
 from gnn.network.feeding import sent
-from gnn.network.fit import NetworkTrainer
+from gnn.network.fit import NetworkTrainer, told_of
 from gnn.network.graph_network import TextFeatures, Views
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
@@ -42,7 +42,8 @@ def trainer_of(
 
 def test_a_batch_asks_for_a_share_and_knows_the_rest(interactions: Make) -> None:
     history = interactions({0: [0, 1, 2, 3, 4, 5], 1: [2, 3], 2: [7], 3: [1, 9]}, 4, 10)
-    batches = Batches(history, TrainConfig(holdout=0.5, batch=2), np.random.default_rng(0))
+    config = TrainConfig(holdout=0.5, batch=2, product_dropout=0)
+    batches = Batches(history, config, np.random.default_rng(0))
     assert len(batches) == 2  # user 2 has nothing to build a vector from
     batch = batches.plan(np.array([0, 1]))
     asked = {(int(r), int(batch.columns[t])) for r, t in zip(batch.rows, batch.targets, strict=True)}
@@ -55,6 +56,68 @@ def test_a_batch_asks_for_a_share_and_knows_the_rest(interactions: Make) -> None
     assert held == asked
     seen = sorted(int(u) for users in batches for u in batches.plan(users).users)
     assert seen == [0, 1, 3]
+
+
+def test_products_that_stand_as_new_carry_no_message(interactions: Make) -> None:
+    history = interactions({u: [u % 10, (u + 3) % 10, (u + 5) % 10] for u in range(30)}, 30, 10)
+    side = interactions({u: [(u + 1) % 10, u % 10] for u in range(30)}, 30, 10)
+    history = replace(history, side={"view": side})
+    told = np.arange(10) != 4
+    config = TrainConfig(product_dropout=0.5)
+    batches, drawn = Batches(history, config, np.random.default_rng(0), told), []
+    pairs = [*zip(history.users, history.items, strict=True), *zip(side.users, side.items, strict=True)]
+    for _ in range(40):
+        batch = batches.plan(np.arange(10))
+        hidden, cold = batch.hidden.tolist(), set(batch.cold.tolist())
+        assert hidden == sorted(set(hidden)) or not cold
+        theirs = {n for n, (_, item) in enumerate(pairs) if item in cold}
+        asked = {(int(batch.users[r]), int(batch.columns[t])) for r, t in zip(batch.rows, batch.targets, strict=True)}
+        late = {n for n, pair in enumerate(pairs) if pair in asked and (n < len(history) or pair in pairs[:n])}
+        assert theirs <= set(hidden) <= theirs | late
+        assert not cold & {int(batch.columns[c]) for c in batch.repeat_columns}
+        drawn.append(len(cold))
+        assert 4 not in cold  # nothing tells of it
+    assert 3 < np.mean(drawn) < 6
+    assert not len(Batches(history, TrainConfig(product_dropout=0), np.random.default_rng(0)).plan(np.arange(10)).cold)
+
+
+def test_a_product_that_stands_as_new_is_one_that_nobody_has_had(shop: Snapshot, text: NDArray[np.float32]) -> None:
+    """Its vector and score are those over a graph without its purchases, with neither id nor bias."""
+    trainer = trainer_of(shop, text, dropout=0, edge_dropout=0, user_dropout=0)
+    batch, cold = trainer.plan(np.arange(12)).batch, torch.tensor([3, 9, 40])
+    history, network = trainer.batches.history, trainer.network
+    with torch.no_grad():
+        network.bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
+        places = torch.from_numpy(np.flatnonzero(np.isin(history.items, cold.numpy())))
+        hidden = torch.unique(torch.cat([batch.hidden, places]))
+        found = trainer.forward(replace(batch, cold=cold, hidden=hidden))
+        left = np.ones(len(history), np.bool_)
+        left[hidden.numpy()] = False
+        network.item_ids[cold], network.bias[cold] = 0.0, 0.0
+        graph = build_message_graph(shop, history.where(left), GraphConfig())
+        want = network(graph, graph.whole(), trainer.text)
+    torch.testing.assert_close(found.items, want.items, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.offset, want.offset, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.users, want.users, rtol=1e-4, atol=1e-5)
+
+
+def test_what_tells_of_a_product_beside_its_users(shop: Snapshot, text: NDArray[np.float32]) -> None:
+    history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
+    none = GraphConfig(use_brands=False, use_categories=False, use_related=False)
+    bare, whole = build_message_graph(shop, history, none), build_message_graph(shop, history, GraphConfig())
+    assert not told_of(bare, None).any()
+    assert told_of(whole, None).all()
+    some = text.copy()
+    some[::2] = 0
+    assert told_of(bare, TextFeatures.of(some)).nonzero()[0].tolist() == list(range(1, 80, 2))
+
+
+def test_products_without_buyers_learn_no_id(shop: Snapshot, text: NDArray[np.float32]) -> None:
+    history = split_events(read_events(shop, ()), SplitConfig("column")).history("valid")
+    trainer = trainer_of(shop, text, history.where(history.items != 7))
+    trainer.run_epoch()
+    assert not trainer.network.item_ids[7].any()
+    assert trainer.network.item_ids[8].any()
 
 
 def test_the_loss_is_the_softmax_over_what_is_not_known(interactions: Make) -> None:

@@ -147,7 +147,11 @@ def _state(network: SequenceNetwork, items: Tensor, events: list[int], after: in
             (attention.get_submodule(holder) if holder else attention)._parameters[key] = value
         seen = layer.before(x)
         future = torch.ones(len(x), len(x), dtype=torch.bool).triu(1)
-        x = x + attention(seen, seen, seen, attn_mask=future, need_weights=False)[0]
+        latest = torch.zeros_like(x)
+        for here in range(len(x)):
+            for back in range(min(here, 2) + 1):  # three events are convolved
+                latest[here] = latest[here] + seen[here - back] * layer.latest[back]
+        x = x + attention(seen, seen, seen, attn_mask=future, need_weights=False)[0] + latest
         x = x + layer.outer(torch.relu(layer.inner(layer.after(x))))
     state: Tensor = tower.final(x)[-1]
     return state

@@ -56,6 +56,23 @@ def test_one_model_all_commands(model: str, copy: Path, run: Run, tmp_path: Path
     assert published == [row["similar_id"] for row in json.loads(near.stdout)[:5]]
 
 
+def test_the_refit_that_recommends_can_be_evaluated(copy: Path, run: Run) -> None:
+    words = ("--workspace", str(copy))
+    missing = run("evaluate", "--live", *words)
+    assert missing.returncode == 1
+    assert "there is no refit" in missing.stderr
+    assert "shopgraph train --refit" in missing.stderr
+    both = run("evaluate", "--live", "--recs", "some.csv", *words)
+    assert both.returncode == 1
+    assert "exclude each other" in both.stderr
+    assert run("train", "--model", "network", "--refit", *FEW, *words).returncode == 0
+    said = [json.loads(run("evaluate", *which, "--json", *words).stdout) for which in ((), ("--live",), ("--live",))]
+    plain, live, again = (one["tasks"]["new-product"]["recommenders"] for one in said)
+    assert live == again
+    assert plain["item-knn"] == live["item-knn"]  # counted again for either
+    assert plain["network"] != live["network"]
+
+
 def test_an_unknown_model_is_named_with_the_known_ones(copy: Path, run: Run) -> None:
     done = run("train", "--model", "magic", "--workspace", str(copy))
     assert done.returncode == 1
