@@ -87,8 +87,8 @@ class TrainConfig:
         holdout: share of a user's products that a step predicts from the rest.
         dropout: share of base vector elements zeroed in a step.
         user_dropout: share of users who stand without their vector in a step.
-        product_dropout: share of products that stand in a step as if nobody had had them, without id vector, bias and
-            users' messages, so that text and neighbourhood learn to speak for new ones.
+        product_dropout: share of products that stand in a step as new, without id vector and users' messages, so that
+            text and neighbourhood learn to speak for them.
         edge_dropout: share of user-item edges left out of a step's messages.
         full_softmax: most products for which the softmax runs over all of them.
         negatives: products drawn for all users of a step where it does not.

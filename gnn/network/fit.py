@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -108,12 +108,15 @@ class NetworkTrainer(TrainingLoop[Views]):
         if c.user_dropout and len(self.network.user_ids):
             shown = torch.empty(len(self.network.user_ids), 1, device=self.device)
             users = shown.bernoulli_(1 - c.user_dropout, generator=self.noise) / (1 - c.user_dropout)
-        views: Views = self.network(self.graph, self.graph.weigh(weights), self.text, dropout, users, self.kept(batch))
+        edges = self.graph.weigh(weights)
+        if len(batch.silent):
+            edges = replace(self.graph.weigh(weights.index_fill(0, batch.silent, 0.0)), had=edges.had)
+        views: Views = self.network(self.graph, edges, self.text, dropout, users, self.kept(batch))
         return views
 
     def kept(self, batch: Batch) -> Tensor:
-        """1 where a product has id vector and bias in the step, else 0, shape (n_items,): somebody has had it."""
-        return self.bought.index_fill(0, batch.cold, 0.0)
+        """1 where a product has an id vector in the step, else 0, shape (n_items,): somebody has had it."""
+        return self.bought.index_fill(0, batch.new, 0.0)
 
     def plan(self, users: NDArray[np.int64]) -> Step:
         """The step that asks `users` (b,), on the host: all chance but the dropouts' is used up here."""

@@ -204,7 +204,7 @@ class GraphNetwork(ItemTower):
             text: text vectors, None without.
             dropout: factors of the base vectors of products and others, shape (n_nodes - n_users, d).
             user_dropout: factors of the users' vectors, shape (n_users, 1).
-            kept: 1 where a product keeps its id vector and bias, else 0, shape (n_items,); None: all do.
+            kept: 1 where a product keeps its id vector, else 0, shape (n_items,); None: all do.
         """
         first, last = graph.n_users, graph.n_users + graph.n_items
         x = self.base(graph.n_users, text, kept)
@@ -221,8 +221,7 @@ class GraphNetwork(ItemTower):
             functional.normalize(total[:first] - x[:first], dim=1),
             functional.normalize(total[first:last], dim=1),
             sent * edges.norm[first:last].unsqueeze(1),
-            (self.bias if kept is None else self.bias * kept)
-            + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
+            self.bias + (self.popularity.unsqueeze(1) * torch.log1p(edges.had)).sum(0),
             self.log_temperature.exp(),
             self.repeat,
         )

@@ -25,8 +25,9 @@ class Batch:
     Attributes:
         users: rows of the users, shape (b,).
         hidden: pairs of the joint graph that carry no message in either direction, shape (h,): those to predict, and
-            what was known of the same products by other behaviours only later, and those of `cold` products.
-        cold: rows of the products that stand as if nobody had had them, shape (n,).
+            what was known of the same products by other behaviours only later.
+        new: rows of the products that stand as new, without id vector and messages of users, shape (n,).
+        silent: their pairs that are not hidden, which carry no message but are counted, shape (s,).
         rows: position in `users` of each pair to predict, shape (p,).
         targets: position in `columns` of each pair to predict, shape (p,).
         columns: rows of the products that the softmax runs over, shape (c,).
@@ -41,7 +42,8 @@ class Batch:
 
     users: Tensor
     hidden: Tensor
-    cold: Tensor
+    new: Tensor
+    silent: Tensor
     rows: Tensor
     targets: Tensor
     columns: Tensor
@@ -54,7 +56,7 @@ class Batch:
     repeat_counts: Tensor
 
     def part(self, team: Team) -> Batch:
-        """What one process of `team` answers: a share of the users; `hidden`, `cold`, `correction` are the whole's.
+        """What one process of `team` answers: a share of the users; what sends and `correction` are the whole's.
 
         Columns that are other users' answers alone are left out: they are in no softmax but those users'.
         """
@@ -73,7 +75,8 @@ class Batch:
         return Batch(
             users,
             self.hidden,
-            self.cold,
+            self.new,
+            self.silent,
             place[self.rows[asked]],
             column[self.targets[asked]],
             self.columns[needed],
@@ -94,7 +97,7 @@ class Batches:
         history: the pairs to learn from.
         config: batch size, held-out share, softmax columns.
         rng: the only source of chance.
-        told: products that something but their events tells of, which alone may stand as cold ones; None: all.
+        told: products that something but their events tells of, which alone may stand as new; None: all.
     """
 
     def __init__(
@@ -133,16 +136,17 @@ class Batches:
         held = place < quota[rows]
         items = self.history.items[at]
         c = self.config
-        cold = self._cold()
         columns, correction = softmax_columns(items[held], self.warm, c.full_softmax, c.negatives, self.rng)
         where = np.full(self.history.n_items, -1)
         where[columns] = np.arange(len(columns))
         known = ~held & (where[items] >= 0)
-        hidden, repeats = self._others(users, at[held], where, cold)
+        hidden, repeats = self._others(users, at[held], where)
+        new, silent = self._new(hidden)
         arrays = (
             users,
             hidden,
-            cold,
+            new,
+            silent,
             rows[held],
             where[items[held]],
             columns,
@@ -154,24 +158,24 @@ class Batches:
         return Batch(*(torch.from_numpy(np.ascontiguousarray(a)) for a in arrays))
 
     def _others(
-        self, users: NDArray[np.int64], held: NDArray[np.int64], where: NDArray[np.int64], cold: NDArray[np.int64]
+        self, users: NDArray[np.int64], held: NDArray[np.int64], where: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], tuple[NDArray[np.generic], ...]]:
         """All pairs to hide, and what the users know by other behaviours of the products that have a column."""
         rows, at = self.other.of_users(users)
         late = np.isneginf(self.other.counts[at])
         hidden = np.concatenate([held, self.other.places[at][late & np.isin(self.other.targets[at], held)]])
         columns = where[self.other.items[at]]
-        told = (columns >= 0) & ~late
-        if len(cold):
-            indptr, pairs = self.of_product
-            hidden = np.union1d(hidden, pairs[gathered(indptr, cold)[1]])
-            told &= ~np.isin(self.other.items[at], cold)
+        told = np.flatnonzero((columns >= 0) & ~late)
         return hidden, (rows[told], columns[told], self.other.kinds[at][told], self.other.counts[at][told])
 
-    def _cold(self) -> NDArray[np.int64]:
-        """The products that stand as if nobody had had them."""
+    def _new(self, hidden: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The products that stand as new, and their pairs that are not `hidden`."""
         share = self.config.product_dropout
-        return np.flatnonzero(self.told & (self.rng.random(len(self.told)) < share)) if share else _NONE
+        if not share:
+            return _NONE, _NONE
+        new = np.flatnonzero(self.told & (self.rng.random(len(self.told)) < share))
+        indptr, pairs = self.of_product
+        return new, np.setdiff1d(pairs[gathered(indptr, new)[1]], hidden)
 
 
 _NONE = np.zeros(0, np.int64)

@@ -55,11 +55,12 @@ class SampledTrainer(NetworkTrainer):
     def around(self, batch: Batch) -> Around:
         """A sample around the batch's users and columns."""
         sampled, n_users, n_items = self.sampled, self.graph.n_users, self.graph.n_items
-        hidden, columns = batch.hidden.numpy(), batch.columns.numpy()
+        hidden, silent, columns = batch.hidden.numpy(), batch.silent.numpy(), batch.columns.numpy()
+        unsent = np.concatenate([hidden, silent])
         seeds = np.concatenate([batch.users.numpy(), n_users + columns])
         key = int(self.rng.integers(2**62))
-        sample = sampled.neighbours.sample(seeds, len(self.network.convs), key, sampled.edges_of[hidden].ravel())
-        ends, lost = sampled.ends(hidden)
+        sample = sampled.neighbours.sample(seeds, len(self.network.convs), key, sampled.edges_of[unsent].ravel())
+        ends, lost = sampled.ends(unsent)[0], sampled.ends(hidden)[1]
         asked = np.arange(self.graph.behaviours)[:, None] * n_items + columns
         degree, had = _without(sampled.degree, ends, sample.nodes), _without(sampled.had, lost, asked)
         return Around(sampled.around(sample, degree), torch.from_numpy(had))
@@ -69,16 +70,14 @@ class SampledTrainer(NetworkTrainer):
         mine, around = step.batch, step.around
         if around is None:
             return super().loss(step)
-        kept = self.kept(mine)
-        x = self._base(around.near, kept)
+        x = self._base(around.near, self.kept(mine))
         total = around.near.propagated(self.network, x)
         many = len(mine.users)
         views = Views(
             functional.normalize(total[:many] - x[:many], dim=1),
             functional.normalize(total[many:], dim=1),
             total[:0],
-            (self.network.bias * kept)[mine.columns]
-            + (self.network.popularity.unsqueeze(1) * torch.log1p(around.had)).sum(0),
+            self.network.bias[mine.columns] + (self.network.popularity.unsqueeze(1) * torch.log1p(around.had)).sum(0),
             self.network.log_temperature.exp(),
             self.network.repeat,
         )

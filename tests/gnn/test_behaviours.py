@@ -83,7 +83,9 @@ def test_a_batch_hides_what_came_after_and_tells_what_came_before() -> None:
 
 def test_the_loss_counts_what_a_product_gains_by_being_known() -> None:
     history = history_of(BOUGHT, view=VIEWS, cart=CARTS)
-    batch = Batches(history, TrainConfig(holdout=1.0, product_dropout=0), np.random.default_rng(1)).plan(np.asarray([0]))
+    batch = Batches(history, TrainConfig(holdout=1.0, product_dropout=0), np.random.default_rng(1)).plan(
+        np.asarray([0])
+    )
     repeat = torch.tensor([[0.3, 7.0], [0.5, 2.0]], requires_grad=True)
     views = Views(torch.zeros(3, 2), torch.zeros(6, 2), torch.zeros(3, 6, 2), torch.zeros(6), torch.ones(()), repeat)
     gain = {0: 0.3 + 0.5 + 2 * np.log(2)}  # in the cart once, seen twice before it was bought

@@ -63,42 +63,41 @@ def test_products_that_stand_as_new_carry_no_message(interactions: Make) -> None
     side = interactions({u: [(u + 1) % 10, u % 10] for u in range(30)}, 30, 10)
     history = replace(history, side={"view": side})
     told = np.arange(10) != 4
-    config = TrainConfig(product_dropout=0.5)
-    batches, drawn = Batches(history, config, np.random.default_rng(0), told), []
-    pairs = [*zip(history.users, history.items, strict=True), *zip(side.users, side.items, strict=True)]
+    batches = Batches(history, TrainConfig(product_dropout=0.5), np.random.default_rng(0), told)
+    items, drawn = [*history.items, *side.items], []
     for _ in range(40):
         batch = batches.plan(np.arange(10))
-        hidden, cold = batch.hidden.tolist(), set(batch.cold.tolist())
-        assert hidden == sorted(set(hidden)) or not cold
-        theirs = {n for n, (_, item) in enumerate(pairs) if item in cold}
-        asked = {(int(batch.users[r]), int(batch.columns[t])) for r, t in zip(batch.rows, batch.targets, strict=True)}
-        late = {n for n, pair in enumerate(pairs) if pair in asked and (n < len(history) or pair in pairs[:n])}
-        assert theirs <= set(hidden) <= theirs | late
-        assert not cold & {int(batch.columns[c]) for c in batch.repeat_columns}
-        drawn.append(len(cold))
-        assert 4 not in cold  # nothing tells of it
+        hidden, silent, new = (set(part.tolist()) for part in (batch.hidden, batch.silent, batch.new))
+        assert not hidden & silent
+        assert silent == {n for n, item in enumerate(items) if item in new} - hidden
+        assert 4 not in new  # nothing tells of it
+        drawn.append(len(new))
     assert 3 < np.mean(drawn) < 6
-    assert not len(Batches(history, TrainConfig(product_dropout=0), np.random.default_rng(0)).plan(np.arange(10)).cold)
+    none = Batches(history, TrainConfig(product_dropout=0), np.random.default_rng(0)).plan(np.arange(10))
+    assert len(none.new) == len(none.silent) == 0
 
 
 def test_a_product_that_stands_as_new_is_one_that_nobody_has_had(shop: Snapshot, text: NDArray[np.float32]) -> None:
-    """Its vector and score are those over a graph without its purchases, with neither id nor bias."""
+    """All vectors are those over a graph without its purchases, and it has no id; it keeps what counting says of it."""
     trainer = trainer_of(shop, text, dropout=0, edge_dropout=0, user_dropout=0)
-    batch, cold = trainer.plan(np.arange(12)).batch, torch.tensor([3, 9, 40])
+    batch, new = trainer.plan(np.arange(12)).batch, torch.tensor([3, 9, 40])
     history, network = trainer.batches.history, trainer.network
+    theirs = np.flatnonzero(np.isin(history.items, new.numpy()))
+    silent = torch.from_numpy(np.setdiff1d(theirs, batch.hidden.numpy()))
+    left = np.ones(len(history), np.bool_)
+    left[batch.hidden.numpy()] = False
     with torch.no_grad():
         network.bias.uniform_(-1, 1, generator=torch.Generator().manual_seed(1))
-        places = torch.from_numpy(np.flatnonzero(np.isin(history.items, cold.numpy())))
-        hidden = torch.unique(torch.cat([batch.hidden, places]))
-        found = trainer.forward(replace(batch, cold=cold, hidden=hidden))
-        left = np.ones(len(history), np.bool_)
-        left[hidden.numpy()] = False
-        network.item_ids[cold], network.bias[cold] = 0.0, 0.0
+        plain = trainer.forward(replace(batch, new=new[:0], silent=silent[:0]))
+        found = trainer.forward(replace(batch, new=new, silent=silent))
+        left[silent.numpy()] = False
+        network.item_ids[new] = 0.0
         graph = build_message_graph(shop, history.where(left), GraphConfig())
         want = network(graph, graph.whole(), trainer.text)
     torch.testing.assert_close(found.items, want.items, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.offset, want.offset, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.users, want.users, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.offset, plain.offset, rtol=0, atol=0)
+    assert not torch.allclose(found.items, plain.items)
 
 
 def test_what_tells_of_a_product_beside_its_users(shop: Snapshot, text: NDArray[np.float32]) -> None:
