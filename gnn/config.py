@@ -7,7 +7,7 @@ from typing import Literal
 
 from gnn.errors import GnnError
 from gnn.models_config import ModelsConfig
-from gnn.network_config import ModelConfig, SequenceConfig, SignalsConfig
+from gnn.network_config import ModelConfig, SequenceConfig, SignalsConfig, refuse_shares
 from ingest.contract import derived_names
 
 __all__ = [
@@ -123,6 +123,14 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     max_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none.
+
+        Raises:
+            GnnError: names the setting.
+        """
+        refuse_shares(self, "train", "averaging", "dropout", "user_dropout", "product_dropout", "edge_dropout")
 
 
 @dataclass(frozen=True)

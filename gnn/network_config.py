@@ -8,6 +8,18 @@ from typing import Literal
 from gnn.errors import GnnError
 
 
+def refuse_shares(config: object, key: str, *names: str) -> None:
+    """Refuse settings that are no share of something: below 0, or 1 and more.
+
+    Raises:
+        GnnError: names the setting.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not 0 <= value < 1:
+            raise GnnError(f"{name} = {value:g}", f"{key}.{name}", "use a number from 0 up to, but not, 1")
+
+
 @dataclass(frozen=True)
 class SequenceConfig:
     """The network where a user is read event by event.
@@ -37,6 +49,16 @@ class SequenceConfig:
     lr: float = 1e-3
     batch: int = 128
     full_softmax: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning.
+
+        Raises:
+            GnnError: names the setting.
+        """
+        refuse_shares(self, "model.sequence", "dropout", "id_dropout")
+        if self.convolution < 0:
+            raise GnnError(f"convolution = {self.convolution}", "model.sequence.convolution", "use 0 or more")
 
 
 @dataclass(frozen=True)
