@@ -73,7 +73,10 @@ VARIANTS: dict[str, Variant] = {
     "without id dropout": Variant({"model.sequence.id_dropout": 0.0}, "sequence"),
     "without users' vectors": Variant({"model.user_vectors": False}, "set"),
     "one propagation": Variant({"model.layers": 1}, "set"),
-    "without dropout": Variant({"train.dropout": 0.0, "train.user_dropout": 0.0, "train.edge_dropout": 0.0}, "set"),
+    "without convolution": Variant({"model.sequence.convolution": 0}, "sequence"),
+    "without the mean of the weights": Variant({"train.averaging": 0.0}),
+    "no product stands as new": Variant({"train.product_dropout": 0.0}, "set"),
+    "without dropout": Variant({f"train.{n}dropout": 0.0 for n in ("", "user_", "product_", "edge_")}, "set"),
     "with leaks left in": Variant(reading="set", leaking=True),
 }
 

@@ -186,6 +186,7 @@ SPACES: dict[str, tuple[Setting, ...]] = {
         real("train.dropout", 0.0, 0.8, needs=SET),
         real("train.user_dropout", 0.0, 0.8, needs=SET),
         real("train.edge_dropout", 0.0, 0.6, needs=SET),
+        real("train.product_dropout", 0.0, 0.4, needs=SET),
         real("train.holdout", 0.1, 0.7, needs=SET),
         whole("model.layers", 1, 4, needs=SET),
         real("model.temperature", 1.0, 20.0, log=True, needs=SET),

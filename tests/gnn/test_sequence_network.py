@@ -175,6 +175,16 @@ def test_scores_are_state_times_product_and_offset(shop: Snapshot, text: Text) -
     np.testing.assert_allclose(np.linalg.norm(scores.items, axis=1), 1, rtol=1e-5)
 
 
+def test_the_weights_of_another_version_are_refused(shop: Snapshot, text: Text) -> None:
+    config = settings()
+    scores = SequenceScores.of(trainer_of(shop, text, config).views(), known(shop), config.model, ())
+    older = {name: value for name, value in scores.state().items() if not name.endswith(".latest")}
+    again = SequenceScores()
+    again.config = config.model
+    with pytest.raises(GnnError, match="another version"):
+        again.restore(known(shop), older, {"behaviours": []})
+
+
 def test_deletions_are_the_scores_lost(shop: Snapshot, text: Text) -> None:
     config = settings()
     scores = SequenceScores.of(trainer_of(shop, text, config).views(), known(shop), config.model, ())
