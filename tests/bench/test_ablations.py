@@ -52,9 +52,8 @@ def test_a_shuffled_graph_has_the_same_sizes_and_other_neighbours(shop: Snapshot
 
 
 def test_a_leaking_step_sees_what_it_predicts(shop: Snapshot) -> None:
-    config = from_dict(
-        GnnConfig, {"train": {"device": "cpu", "dropout": 0.0, "user_dropout": 0.0, "edge_dropout": 0.0}}, "test"
-    )
+    quiet = dict.fromkeys(("dropout", "user_dropout", "product_dropout", "edge_dropout"), 0.0)
+    config = from_dict(GnnConfig, {"train": {"device": "cpu", **quiet}}, "test")
     history = Interactions.from_events(read_events(shop, ()))
     graph = build_message_graph(shop, history, config.graph)
     network = make_network(graph, history, None, config)
