@@ -284,7 +284,7 @@ def evaluate(
     from gnn.evaluation.evaluate import evaluate as measure
 
     asked = {"model": workspace.state().get("model"), "eval": to_dict(settings.gnn.eval), "reference": reference}
-    if live and not (workspace.model("live") / "bundle.json").exists():
+    if live and not workspace.has_model("live"):
         raise AppError("there is no refit", str(workspace.model("live")), "run shopgraph train --refit")
     path = workspace.reports / ("evaluation-live.json" if live else "evaluation.json")
     if path.exists() and per_user is None and asked["model"] is not None:

@@ -94,16 +94,15 @@ class Workspace:
 
     def serving_model(self) -> Path:
         """The bundle that recommendations come from: live where there is one, else eval."""
-        live = self.model("live")
-        return live if (live / "bundle.json").exists() else self.model("eval")
+        return self.model("live" if self.has_model("live") else "eval")
 
     def has_vectors(self) -> bool:
         """Whether product text has been encoded."""
         return (self.embeddings / "products.json").exists()
 
-    def has_model(self) -> bool:
-        """Whether a model has been trained."""
-        return (self.model("eval") / "bundle.json").exists()
+    def has_model(self, kind: str = "eval") -> bool:
+        """Whether a model has been trained, or as `live` trained again."""
+        return (self.model(kind) / "bundle.json").exists()
 
     def create(self) -> None:
         """Make the folder.
