@@ -78,6 +78,7 @@ VARIANTS: dict[str, Variant] = {
     "no product stands as new": Variant({"train.product_dropout": 0.0}, "set"),
     "without dropout": Variant({f"train.{n}dropout": 0.0 for n in ("", "user_", "product_", "edge_")}, "set"),
     "with leaks left in": Variant(reading="set", leaking=True),
+    "users as sets, with leaks left in": Variant({"model.user": "set"}, "sequence", leaking=True),
 }
 
 

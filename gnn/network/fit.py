@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnn.config import TrainConfig
+from gnn.network.arrivals import told_of
 from gnn.network.device import choose_device, choose_precision
 from gnn.network.feeding import ahead, fused_on
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
@@ -40,7 +41,7 @@ class Step:
 
     Attributes:
         batch: what this process answers.
-        share: its share of all users that are asked.
+        share: its share of all pairs that are asked for.
         around: what was drawn of the graph, None where messages go over all of it.
     """
 
@@ -122,7 +123,7 @@ class NetworkTrainer(TrainingLoop[Views]):
         """The step that asks `users` (b,), on the host: all chance but the dropouts' is used up here."""
         whole = self.batches.plan(users)
         mine = whole.part(self.team)
-        return Step(mine, len(mine.users) / len(users), self.around(mine))
+        return Step(mine, len(mine.rows) / max(1, len(whole.rows)), self.around(mine))
 
     def around(self, batch: Batch) -> Around | None:  # noqa: ARG002
         """What is drawn of the graph."""
@@ -142,7 +143,7 @@ class NetworkTrainer(TrainingLoop[Views]):
         return loss.detach()
 
     def loss(self, step: Step) -> Tensor:
-        """Mean loss of the step's users, where no held-out pair of the whole batch carries a message."""
+        """Mean loss of the step's pairs, where none of the whole batch carries a message."""
         return softmax_loss(self.forward(step.batch), step.batch, self.precision)
 
     def run_epoch(self) -> float:
@@ -161,13 +162,3 @@ class NetworkTrainer(TrainingLoop[Views]):
         self.network.eval()
         self.optimizer.zero_grad(set_to_none=True)  # the last step's gradients are as large as the weights
         return self.network.whole(self.graph, self.text)
-
-
-def told_of(graph: JointGraph, text: TextFeatures | None) -> NDArray[np.bool_]:
-    """Products that something but their users tells of: a text, or an edge to another node; shape (n_items,)."""
-    others = graph.target[graph.relation >= 2 * graph.behaviours].numpy() - graph.n_users
-    told = np.zeros(graph.n_items, np.bool_)
-    told[others[(others >= 0) & (others < graph.n_items)]] = True
-    if text is not None:
-        told |= text.distinct.any(1).numpy()[text.spread.col_indices().numpy()]
-    return told

@@ -121,6 +121,8 @@ class ItemTower(nn.Module):
         self.signals: nn.Linear | None = None
         self.convs = nn.ModuleList(RelationalConv(relations) for _ in range(layers))
         self.bias = nn.Parameter(torch.zeros(n_items))
+        self.arrival: Tensor
+        self.register_buffer("arrival", torch.zeros(config.dim + 1))
 
     def read_signals(self, values: Tensor) -> None:
         """Add a linear map of features, shape (n_items, width), to the products' base; it begins at zero."""
@@ -144,6 +146,19 @@ class ItemTower(nn.Module):
         if self.signals is not None:
             items = items + self.signals(self.signal_values)
         return torch.cat([items.new_zeros(n_users, items.shape[1]), items, self.other_ids])
+
+    def promised(self, offset: Tensor, items: Tensor) -> Tensor:
+        """`offset` (n_items,), but of a product that nobody had when this was trained at least what `arrival` promises.
+
+        Such a product has no id vector (it is zero throughout) and no bias; once it has users, their number may say
+        more than was promised.
+
+        Args:
+            offset: what every user's score of a product has, by what is known of it.
+            items: product vectors, shape (n_items, d).
+        """
+        promise = items @ self.arrival[:-1] + self.arrival[-1]
+        return torch.where(self.item_ids.any(1), offset, torch.maximum(offset, promise))
 
     def propagate(self, graph: JointGraph, edges: Weighed, x: Tensor) -> Iterator[Tensor]:
         """What each propagation over `graph` makes of the one before it, the first of `x`; shape (n_nodes, d) each."""
@@ -226,8 +241,13 @@ class GraphNetwork(ItemTower):
             self.repeat,
         )
 
+    def items(self, graph: JointGraph, edges: Weighed, text: TextFeatures | None, kept: Tensor | None = None) -> Tensor:
+        """Unit item vectors, shape (n_items, d); arguments as of `forward`."""
+        views: Views = self(graph, edges, text, kept=kept)
+        return views.items
+
     @torch.no_grad()
     def whole(self, graph: JointGraph, text: TextFeatures | None) -> Views:
         """Views over every pair of `graph`, without chance or gradient."""
         views: Views = self(graph, graph.whole(), text)
-        return views
+        return replace(views, offset=self.promised(views.offset, views.items))

@@ -206,7 +206,7 @@ def softmax_columns(
 
 
 def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:
-    """Mean over users of the mean negative log-probability of the held-out products.
+    """Mean negative log-probability of the held-out pairs, each of the same weight: the multinomial likelihood.
 
     A user's softmax runs over the columns but for the products that stay known. Sampled columns count for all that
     they stand for; the user's own answers count once (Bengio and Senecal 2008).
@@ -230,6 +230,4 @@ def softmax_loss(views: Views, batch: Batch, precision: torch.dtype) -> Tensor:
     terms = logits + batch.correction
     terms = terms.index_put((batch.known_rows, batch.known), infinite)
     terms = terms.index_put((batch.rows, batch.targets), asked)
-    per_pair = terms.logsumexp(1)[batch.rows] - asked
-    share = torch.zeros(len(batch.users), device=device).index_add_(0, batch.rows, torch.ones_like(per_pair))
-    return (per_pair / share[batch.rows]).sum() / max(1, len(batch.users))
+    return (terms.logsumexp(1)[batch.rows] - asked).sum() / max(1, len(batch.rows))

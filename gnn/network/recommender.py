@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig
 from gnn.errors import GnnError
+from gnn.network.arrivals import settle_arrivals
 from gnn.network.device import choose_precision
 from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import GraphNetwork, TextFeatures, Views
@@ -106,6 +107,7 @@ class NetworkRecommender(Fitted):
         }
         if work.start is not None:
             self.facts |= {"changed_users": int(work.start.changed.sum())}
+        settle_arrivals(network, trainer.graph, trainer.text, history, trainer.views().offset)
         network.cpu()
         self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._adopt(network, graph, history)

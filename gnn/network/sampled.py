@@ -66,7 +66,7 @@ class SampledTrainer(NetworkTrainer):
         return Around(sampled.around(sample, degree), torch.from_numpy(had))
 
     def loss(self, step: Step) -> Tensor:
-        """Mean loss of the step's users, from the sample around them and their columns."""
+        """Mean loss of the step's pairs, from the sample around their users and columns."""
         mine, around = step.batch, step.around
         if around is None:
             return super().loss(step)

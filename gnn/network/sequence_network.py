@@ -91,4 +91,5 @@ class SequenceNetwork(ItemTower):
     @torch.no_grad()
     def views(self, graph: JointGraph, text: TextFeatures | None, buyers: Tensor) -> SequenceViews:
         """What scoring needs, without chance or gradient."""
-        return SequenceViews(self.items(graph, graph.whole(), text), self.offset(buyers), self.tower)
+        items = self.items(graph, graph.whole(), text)
+        return SequenceViews(items, self.promised(self.offset(buyers), items), self.tower)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from gnn.config import GnnConfig, GraphConfig, ModelConfig, SplitConfig, TrainConfig
 from gnn.errors import GnnError
+from gnn.network.arrivals import told_of
 from gnn.network.device import choose_device, choose_precision, cpu_threads
 from gnn.network.feeding import sent
-from gnn.network.fit import NetworkTrainer, told_of
+from gnn.network.fit import NetworkTrainer
 from gnn.network.graph_network import TextFeatures, Views
 from gnn.network.message_graph import build_message_graph
 from gnn.network.objective import Batches, softmax_loss
@@ -126,13 +127,14 @@ def test_the_loss_is_the_softmax_over_what_is_not_known(interactions: Make) -> N
     views = Views(torch.randn(2, 3, generator=g), torch.randn(6, 3, generator=g), torch.zeros(1, 6, 3),
                   torch.randn(6, generator=g), torch.tensor(2.0), torch.zeros(0, 2))  # fmt: skip
     logits = 2 * views.users @ views.items.T + views.offset
-    total = 0.0
+    terms = []
     for u in (0, 1):
         known = {int(batch.columns[c]) for r, c in zip(batch.known_rows, batch.known, strict=True) if r == u}
         asked = [int(batch.columns[c]) for r, c in zip(batch.rows, batch.targets, strict=True) if r == u]
         open_items = [i for i in range(5) if i not in known]  # product 5 has no buyer: no column
-        total += float(np.mean([logits[u, open_items].logsumexp(0) - logits[u, i] for i in asked])) / 2
-    assert softmax_loss(views, batch, torch.float32).item() == pytest.approx(total, rel=1e-5)
+        terms += [float(logits[u, open_items].logsumexp(0) - logits[u, i]) for i in asked]
+    assert len(terms) == 4  # two of user 0's four products, two of user 1's three
+    assert softmax_loss(views, batch, torch.float32).item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 
 def test_sampled_columns_estimate_the_full_softmax(interactions: Make) -> None:
@@ -164,12 +166,12 @@ def test_one_batch_can_be_learned_by_heart(shop: Snapshot, text: NDArray[np.floa
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_in_either_precision_changes_every_weight(shop: Snapshot, precision: str, device: torch.device) -> None:
     trainer = trainer_of(shop, None, precision=precision, device=device.type)
-    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    before = {k: v.detach().clone() for k, v in trainer.network.named_parameters()}
     loss = trainer.step(sent(trainer.plan(np.arange(30)), device))
     assert loss.isfinite()
     assert loss.dtype == torch.float32
     assert loss.device.type == device.type
-    for name, value in trainer.network.state_dict().items():
+    for name, value in trainer.network.named_parameters():
         assert value.isfinite().all()
         assert not value.numel() or not torch.equal(value, before[name]), name
 
