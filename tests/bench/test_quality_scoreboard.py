@@ -17,6 +17,7 @@ import pytest
 
 from bench.data import contract_folder
 from bench.data.source import ROOT
+from bench.partial_lists import compared, of_lists
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
 from bench.quality.assemble import NOT_YET, Kept, kept_cells, section
@@ -322,3 +323,19 @@ def test_a_page_without_any_cell_lists_every_protocol(tmp_path: Path) -> None:
     without_text = 2 + sum(protocol.lacks >= {"text"} for protocol in PROTOCOLS.values())
     assert text.count(f"- item-knn: {NOT_YET}") == without_text
     assert text.count(f"- item-knn, text: {NOT_YET}") == len(PROTOCOLS) - without_text
+
+
+def test_a_peer_with_lists_for_some_users_is_compared_over_those(data: Prepared, plan: Plan) -> None:
+    """u1 alone has a list, whose second place is right; the model found what u0 wanted and nothing of u1."""
+    fill(plan, ready(data), measuring(made_up([])))
+    lists = pd.DataFrame({"user_id": ["u1", "u1"], "rank": [1, 2], "product_id": ["e", "f"], "score": [2.0, 1.0]})
+    task, peer = of_lists(SMALL, data, lists)
+    assert task == "new-product"
+    assert peer.index.tolist() == ["u1"]
+    assert peer.loc["u1"].tolist() == pytest.approx([1 / np.log2(3), 1.0])
+    cells = kept_cells(SMALL, data, ["network"], 1, plan.results, plan.code)
+    found = compared(peer, cells, task)
+    assert list(found) == ["", "network"]
+    assert [one.mean for one in found["network"][0]] == [0.0, 0.0]
+    assert found["network"][1].mean == pytest.approx(-1 / np.log2(3))
+    assert found[""][1].mean == 0.0
