@@ -28,7 +28,7 @@ from gnn.protocol.tasks import NEXT
 from ingest.config_dict import from_dict, to_dict
 from kg.snapshot import IdMap
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
