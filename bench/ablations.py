@@ -167,7 +167,10 @@ def main() -> None:
                 found[variant] = run
                 print(f"{name}, {variant}: {run}", flush=True)
         report["protocols"][name] = found
-        show(name, found)
+        if found:
+            show(name, found)
+        else:
+            print(f"{name}: none of these variants makes sense on its data")
         write_report(report, asked.out)
 
 
