@@ -17,6 +17,7 @@ from bench.quality.tuned import found, settings_of
 
 TITLES = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
 NOT_YET = "not measured yet"
+CUT_OFF = "its time was over while it still got better on validation: these are not the figures of its best"
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,14 @@ def _table(
 ) -> Table:
     again, alone = {TASKS: REFIT, ALONE: REFIT_ALONE}[part], part == ALONE
     names = [*models, *dict.fromkeys(cell.model for cell in cells if cell.peer)]
-    measured, missing = [], {}
+    measured, missing, remarks = [], {}, {}
     for name in names:
         mine = [cell for cell in cells if cell.model == name]
         done = [cell for cell in mine if cell.answered(task, part)]
         if done:
             measured.append(_measured(name, done, task, part))
+            if any(cell.peer and cell.record["training"].get("ended") == "time limit" for cell in done):
+                remarks[name] = CUT_OFF
             refits = [cell for cell in done if cell.answered(task, again)]
             measured += [_measured(name, refits, task, again)] if refits else []
         else:
@@ -162,6 +165,7 @@ def _table(
         missing,
         _facts(some) if some else "",
         () if alone else protocol.slices,
+        remarks,
     )
 
 

@@ -47,6 +47,7 @@ class Table:
         missing: model -> why it has no figures.
         facts: a line about users and candidates.
         slices: names of the slices that are shown, in order.
+        remarks: model -> what must be known of its figures.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Table:
     missing: Mapping[str, str] = field(default_factory=dict)
     facts: str = ""
     slices: Sequence[str] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,15 +154,15 @@ def _table(table: Table, several: bool) -> list[str]:
     if among or slices:
         parts.append(f"{first} by slice:\n")
         parts.append(_slices(table.rows, among, slices))
-    if table.missing:
-        parts.append("\n".join(f"- {', '.join(names)}: {reason}" for reason, names in _by_reason(table)) + "\n")
+    said = [*_by_reason(table.remarks), *_by_reason(table.missing)]
+    if said:
+        parts.append("\n".join(f"- {', '.join(names)}: {reason}" for reason, names in said) + "\n")
     return parts
 
 
-def _by_reason(table: Table) -> list[tuple[str, list[str]]]:
-    """Why figures are missing, each reason with its models."""
-    reasons = dict.fromkeys(table.missing.values())
-    return [(reason, [name for name, why in table.missing.items() if why == reason]) for reason in reasons]
+def _by_reason(said: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """What is said of models, each reason with its models."""
+    return [(reason, [name for name, why in said.items() if why == reason]) for reason in dict.fromkeys(said.values())]
 
 
 def _line(row: Row, metrics: Sequence[str]) -> list[str]:

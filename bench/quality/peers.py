@@ -64,8 +64,12 @@ def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
     return {"tasks": tasks, "validation": {}, "rows": found["rows"], "training": _training(lists)}
 
 
-def _training(lists: Path) -> dict[str, float | None]:
-    """What is known of how the lists came to be: seconds and most resident MiB."""
+def _training(lists: Path) -> dict[str, Any]:
+    """What is known of how the lists came to be: seconds, most resident MiB, and what ended it."""
     path = lists.with_suffix(".json")
     said = json.loads(path.read_text()) if path.exists() else {}
-    return {"seconds": said.get("seconds", {}).get("train"), "peak_mib": said.get("peak_mib")}
+    return {
+        "seconds": said.get("seconds", {}).get("train"),
+        "peak_mib": said.get("peak_mib"),
+        "ended": said.get("ended"),
+    }

@@ -20,7 +20,7 @@ from bench.data.source import ROOT
 from bench.partial_lists import compared, of_lists
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
-from bench.quality.assemble import NOT_YET, Kept, kept_cells, section
+from bench.quality.assemble import CUT_OFF, NOT_YET, Kept, kept_cells, section
 from bench.quality.cells import ALONE, REFIT, REFIT_ALONE, Cell, cold_alone, load, per_user, run_cell, with_suffix
 from bench.quality.datasets import DataSet, Prepared, prepare
 from bench.quality.one_cell import Run, measure, measure_apart, peak_mib
@@ -270,14 +270,16 @@ def test_lists_of_peers_are_rows_beside_the_models(data: Prepared, tmp_path: Pat
     folder.mkdir(parents=True)
     lists = pd.DataFrame({"user_id": ["u0", "u1"], "rank": 1, "product_id": ["e", "e"], "score": 1.0})
     lists.to_parquet(folder / "other-tool-seed3.parquet")
-    (folder / "other-tool-seed3.json").write_text('{"seconds": {"train": 7.0}, "peak_mib": 11}')
+    (folder / "other-tool-seed3.json").write_text('{"seconds": {"train": 7.0}, "peak_mib": 11, "ended": "time limit"}')
     lists.to_parquet(folder / "no seed.parquet")
     (stem,) = peers(SMALL, data, tmp_path, tmp_path / "results", "code")
     assert per_user(stem, "new-product", data.snapshot)["ndcg@2"].to_dict() == {"u0": 1.0, "u1": 0.0}
     record = load(stem)
     assert record is not None
     assert (record["model"], record["seed"]) == ("other-tool", 3)
-    assert record["training"] == {"seconds": 7.0, "peak_mib": 11}
+    assert record["training"] == {"seconds": 7.0, "peak_mib": 11, "ended": "time limit"}
+    text = page([section(SMALL, data, [], [Kept(stem, record, True, data, peer=True)])])
+    assert f"\n- other-tool: {CUT_OFF}\n" in text
     # on a machine without the lists their figures stay, but for another graph they do not hold
     elsewhere = tmp_path / "empty"
     assert list(peers(SMALL, data, elsewhere, tmp_path / "results", "other code")) == [stem]
