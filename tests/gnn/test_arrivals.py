@@ -1,5 +1,7 @@
 """What a product that nobody has had is promised."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.linear_model import Ridge
 from gnn.config import GnnConfig, GraphConfig, SplitConfig
 from gnn.network.arrivals import FOLDS, PENALTY, settle_arrivals, told_of
 from gnn.network.graph_network import GraphNetwork, TextFeatures
+from gnn.network.joint import JointGraph
 from gnn.network.message_graph import build_message_graph
 from gnn.network.reading import Reading
 from gnn.network.recommender import Network, NetworkRecommender, make_network
@@ -28,24 +31,39 @@ def known(shop: Snapshot) -> Interactions:
     return history.where(history.items != COLD)
 
 
-def network_of(shop: Snapshot, history: Interactions, text: TextFeatures | None, user: Reading) -> Network:
+@dataclass(frozen=True)
+class Trained:
+    """A network and what it has learned from."""
+
+    network: Network
+    graph: JointGraph
+    history: Interactions
+    text: TextFeatures
+
+    @property
+    def offset(self) -> torch.Tensor:
+        if isinstance(self.network, GraphNetwork):
+            return self.network.whole(self.graph, self.text).offset
+        buyers = torch.from_numpy(self.history.buyers.astype(np.float32))
+        return self.network.views(self.graph, self.text, buyers).offset
+
+
+def graph_of(shop: Snapshot, history: Interactions, user: Reading) -> JointGraph:
+    return build_message_graph(shop, history, GraphConfig(), users=user == "set")
+
+
+def trained(shop: Snapshot, text: NDArray[np.float32], user: Reading) -> Trained:
     """A network whose weights are all far from their start."""
-    graph = build_message_graph(shop, history, GraphConfig(), users=user == "set")
-    network = make_network(graph, history, text, from_dict(GnnConfig, {"model": {"dim": 8}}, "test"), user)
+    history, features = known(shop), TextFeatures.of(text)
+    graph = graph_of(shop, history, user)
+    network = make_network(graph, history, features, from_dict(GnnConfig, {"model": {"dim": 8}}, "test"), user)
     noise = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for name, weight in network.named_parameters():
             weight.add_(torch.randn(weight.shape, generator=noise), alpha=0.3)
             if name in ("item_ids", "bias"):
                 weight[COLD] = 0
-    return network.eval()
-
-
-def offset_of(network: Network, history: Interactions, shop: Snapshot, text: TextFeatures | None) -> torch.Tensor:
-    if isinstance(network, GraphNetwork):
-        return network.whole(build_message_graph(shop, history, GraphConfig()), text).offset
-    graph = build_message_graph(shop, history, GraphConfig(), users=False)
-    return network.views(graph, text, torch.from_numpy(history.buyers.astype(np.float32))).offset
+    return Trained(network.eval(), graph, history, features)
 
 
 @pytest.mark.parametrize("user", ["set", "sequence"])
@@ -53,22 +71,18 @@ def test_the_promise_is_the_ridge_of_offsets_on_the_vectors_of_new_products(
     shop: Snapshot, text: NDArray[np.float32], user: Reading
 ) -> None:
     """scikit-learn's ridge, on vectors from graphs in which a tenth of the products has no users and no id."""
-    history, features = known(shop), TextFeatures.of(text)
-    network = network_of(shop, history, features, user)
-    graph = build_message_graph(shop, history, GraphConfig(), users=user == "set")
-    offset = offset_of(network, history, shop, features)
-    settle_arrivals(network, graph, features, history, offset)
+    made = trained(shop, text, user)
+    network, history, offset = made.network, made.history, made.offset
+    settle_arrivals(network, made.graph, made.text, history, offset)
     rows = np.flatnonzero(history.buyers > 0)
     vectors = np.zeros((len(offset), 8))
     with torch.no_grad():
         for fold in range(FOLDS):
             new = rows[fold::FOLDS]
-            left = build_message_graph(
-                shop, history.where(~np.isin(history.items, new)), GraphConfig(), users=user == "set"
-            )
+            left = graph_of(shop, history.where(~np.isin(history.items, new)), user)
             kept = network.item_ids[new].clone()
             network.item_ids[new] = 0
-            vectors[new] = network.items(left, left.whole(), features)[new].numpy()
+            vectors[new] = network.items(left, left.whole(), made.text)[new].numpy()
             network.item_ids[new] = kept
     apart = vectors[rows] - vectors[rows].mean(0)
     ridge = Ridge(alpha=PENALTY * (apart**2).sum(0).mean() / len(rows)).fit(vectors[rows], offset.numpy()[rows])
@@ -80,18 +94,17 @@ def test_the_promise_is_the_ridge_of_offsets_on_the_vectors_of_new_products(
 def test_only_a_product_that_nobody_had_takes_what_is_promised(
     shop: Snapshot, text: NDArray[np.float32], user: Reading
 ) -> None:
-    history, features = known(shop), TextFeatures.of(text)
-    network = network_of(shop, history, features, user)
-    before = offset_of(network, history, shop, features)
+    made = trained(shop, text, user)
+    before = made.offset
     assert before[COLD] == 0  # nothing has been promised yet
-    network.arrival[-1] = 1.5
-    after = offset_of(network, history, shop, features)
+    made.network.arrival[-1] = 1.5
+    after = made.offset
     assert after[COLD] == 1.5
     others = np.arange(len(before)) != COLD
     torch.testing.assert_close(after[others], before[others], rtol=0, atol=0)
     # a promise that its first users have overtaken is none any more
-    network.arrival[-1] = -9.0
-    assert offset_of(network, history, shop, features)[COLD] == 0
+    made.network.arrival[-1] = -9.0
+    assert made.offset[COLD] == 0
 
 
 def test_training_settles_it_and_another_graph_keeps_it(shop: Snapshot, text: NDArray[np.float32]) -> None:
