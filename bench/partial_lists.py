@@ -66,11 +66,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench/results/partial_lists.json"))
     asked = parser.parse_args()
     protocol = PROTOCOLS[asked.protocol]
+    lists = sorted((asked.cache / "peers" / protocol.name / "partial").glob("*.parquet"))
+    if not lists:
+        parser.error(f"there are no such lists of {protocol.name}: python -m bench.peers NAME --set test_users=2000")
     data = prepare(DATA[protocol.data], SilentProgress(), asked.cache)
     cells = kept_cells(protocol, data, asked.model, 1, asked.results, code_digest)
     report: dict[str, Any] = {"machine": machine(), "protocol": protocol.name, "peers": {}}
     screen = Console(soft_wrap=True, highlight=False, width=PIPE_WIDTH)
-    for path in sorted((asked.cache / "peers" / protocol.name / "partial").glob("*.parquet")):
+    for path in lists:
         task, peer = of_lists(protocol, data, pd.read_parquet(path))
         found = {name or path.stem: said for name, said in compared(peer, cells, task).items()}
         heads = ["model", *map(title_of, protocol.metrics), f"{title_of(protocol.metrics[0])} minus the peer's"]
@@ -80,8 +83,6 @@ def main() -> None:
             name: dict(zip(heads[1:], (i.to_dict() for i in (*metrics, minus)), strict=True))
             for name, (metrics, minus) in found.items()
         }
-    if not report["peers"]:
-        parser.error(f"there are no such lists of {protocol.name}: python -m bench.peers NAME --set test_users=2000")
     write_report(report, asked.out)
 
 
