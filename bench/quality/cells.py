@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,9 @@ def own_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[str, Any]:
+def run_cell(
+    cell: Cell, stem: Path, progress: Progress | None = None, within: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, Any]:
     """Train and evaluate; the only place that calls the model room.
 
     A training that was interrupted goes on from its checkpoint.
@@ -112,10 +115,11 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
         cell: what to measure.
         stem: the cell's files without suffix; the per-user tables are written here.
         progress: where work reports.
+        within: parts of a fusion that are measured by the way, with the stems of their own cells.
 
     Returns:
         JSON-able: `PARTS` as `gnn.evaluation` reports them, their one recommender taken out, `validation` NDCG per
-        task, `seconds` of training, `split`, `facts`.
+        task, `seconds` of training, `split`, `facts`; and `within`, the same of the parts that have weight.
 
     Raises:
         ShopgraphError: the model cannot be trained on this data.
@@ -130,12 +134,8 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
     trained = train(
         data.snapshot, data.vectors, cell.config, bundle, progress, model=cell.model, resume=True, refit=again
     )
-    record = {
-        "validation": {task: said["ndcg"].get(cell.model) for task, said in trained["validation"].items()},
-        "seconds": trained["seconds"],
-        "split": trained["split"],
-        "facts": {key: trained[key] for key in ("parts", "fusion", "notes", "threads")},
-    }
+    records = {cell.model: _trained(trained, cell.model, trained["seconds"])}
+    records |= {name: _trained(trained, name, trained["parts"][name]["seconds"]) for name in within}
     bundles = {TASKS: bundle} | ({REFIT: bundle.with_name("live")} if again else {})
     for part, folder in bundles.items():
         graphs = {part: data.snapshot}
@@ -143,10 +143,22 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None) -> dict[s
             graphs[ALONE if part == TASKS else REFIT_ALONE] = cold_alone(data.snapshot, data.cold)
         for name, graph in graphs.items():
             found = evaluate(folder, graph, data.vectors, progress, per_user=with_suffix(stem, SUFFIX[name]))
-            record[name] = {task: _one(said, cell.model) for task, said in found["tasks"].items()}
-    keep_users(cell, stem, cell.model)
+            for model, record in records.items():
+                record[name] = {task: _one(said, model) for task, said in found["tasks"].items()}
+    for model, place in (*within.items(), (cell.model, stem)):
+        keep_users(cell, stem, model, place)
     shutil.rmtree(work, ignore_errors=True)
-    return record
+    weighed = {name for weights in trained["fusion"].values() for name, weight in weights.items() if weight}
+    return records[cell.model] | {"within": {name: records[name] for name in within if name in weighed}}
+
+
+def _trained(trained: Mapping[str, Any], model: str, seconds: float) -> dict[str, Any]:
+    return {
+        "validation": {task: said["ndcg"].get(model) for task, said in trained["validation"].items()},
+        "seconds": seconds,
+        "split": trained["split"],
+        "facts": {key: trained[key] for key in ("parts", "fusion", "notes", "threads")},
+    }
 
 
 def cold_alone(snapshot: Snapshot, cold: Any) -> Snapshot:
@@ -199,10 +211,10 @@ def keep(cell: Cell, stem: Path, outcome: Mapping[str, Any]) -> dict[str, Any]:
     return record
 
 
-def keep_users(cell: Cell, stem: Path, name: str) -> None:
+def keep_users(cell: Cell, stem: Path, name: str, to: Path | None = None) -> None:
     """Make the evaluation's tables of users small: the page's metrics of `name` alone, users by their row.
 
-    Of 22,363 users and 3 metrics some 30 kB are left.
+    Of 22,363 users and 3 metrics some 30 kB are left, at `to` or where the large ones were.
     """
     rows = cell.data.snapshot.nodes["User"].ids
     for suffix in SUFFIX.values():
@@ -213,7 +225,8 @@ def keep_users(cell: Cell, stem: Path, name: str) -> None:
             small = pd.DataFrame({"task": table["task"], "user": rows.rows(table["user_id"].tolist()).astype(np.int32)})
             for metric in cell.protocol.metrics:
                 small[metric] = table[metric].astype(np.float32)
-            small.sort_values(["task", "user"]).to_parquet(path, index=False, compression="zstd", compression_level=19)
+            small = small.sort_values(["task", "user"])
+            small.to_parquet(with_suffix(to or stem, suffix), index=False, compression="zstd", compression_level=19)
 
 
 def per_user(stem: Path, task: str, snapshot: Snapshot, part: str = TASKS) -> pd.DataFrame:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.measure import machine
@@ -18,6 +21,7 @@ from bench.quality.code import code_digest
 from bench.quality.datasets import DATA, prepare
 from bench.quality.protocols import PROTOCOLS
 from bench.quality.tuned import settings_of
+from gnn.model.catalogue import FUSED, NETWORK
 
 CODE_CHANGED = 3
 """Exit status: figures of another code must not be kept under this one."""
@@ -26,14 +30,27 @@ Run = Callable[[Cell, Path], dict[str, Any]]
 """Trains and evaluates a cell whose files begin with the path."""
 
 
-def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
-    """Run the cell and keep what came of it; a model that fails is kept with its reason."""
+def measure(
+    cell: Cell, stem: Path, run: Run = run_cell, within: Mapping[str, Cell] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Run the cell and keep what came of it; a model that fails is kept with its reason.
+
+    Args:
+        cell: what to measure.
+        stem: its files without suffix.
+        run: measures.
+        within: cells of parts, which are kept beside it where `run` has measured them by the way; what they cost
+            alone is not known.
+    """
     began = time.monotonic()
     try:
         outcome = run(cell, stem) | {"status": "done"}
     except Exception as error:  # a fault in one model must not hide the others
         traceback.print_exc()
         outcome = {"status": "failed", "reason": f"{error}" or type(error).__name__}
+    for name, record in outcome.pop("within", {}).items():
+        part = within[name]
+        keep(part, part.stem(stem.parent.parent), record | {"status": "done", "machine": machine()})
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = round(used.ru_utime + used.ru_stime, 1)
     outcome |= {
@@ -43,6 +60,14 @@ def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
         "machine": machine(),
     }
     return keep(cell, stem, outcome)
+
+
+def unmeasured_within(cell: Cell, folder: Path) -> dict[str, Cell]:
+    """The network of a fusion, if it has no cell of its own yet: its training is the same as alone, to the bit."""
+    if cell.model != FUSED or NETWORK not in cell.config.fusion.parts:
+        return {}
+    part = replace(cell, model=NETWORK, code=code_digest(NETWORK))
+    return {} if load(part.stem(folder)) is not None else {NETWORK: part}
 
 
 def peak_mib() -> int:
@@ -84,7 +109,10 @@ def main() -> None:
     data = prepare(DATA[protocol.data], cache=args.cache)
     tuned = settings_of(protocol, data, args.model, args.results)
     cell = Cell(protocol, args.model, args.seed, data, args.code, tuned)
-    measure(cell, cell.stem(args.results / "cells"))
+    folder = args.results / "cells"
+    within = unmeasured_within(cell, folder)
+    run = partial(run_cell, within={name: part.stem(folder) for name, part in within.items()})
+    measure(cell, cell.stem(folder), run, within)
 
 
 if __name__ == "__main__":

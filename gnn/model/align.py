@@ -28,7 +28,7 @@ class Realigned(Fitted):
 
     def __init__(self, inner: Fitted, rows: NDArray[np.int64], history: Interactions) -> None:
         self.inner, self.rows, self.history, self.name = inner, rows, history, inner.name
-        self.repeats_only = inner.repeats_only
+        self.repeats_only, self.from_pairs = inner.repeats_only, inner.from_pairs
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (histories.n_users, len(items))."""
@@ -39,6 +39,10 @@ class Realigned(Fitted):
         there, _ = histories.renamed(self.rows, self.inner.history.n_items)
         out[:, known] = self.inner.scores_for(there, wanted)[:, place]
         return out
+
+    def unknown(self) -> NDArray[np.bool_]:
+        """The products that it does not know, or of which nobody had any where it was fitted, shape (n_items,)."""
+        return np.asarray((self.rows < 0) | self.inner.unknown()[self.rows])
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """Losses of the known products, zero for others. Shape (m,)."""

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from safetensors.numpy import save_file as save_arrays
 from gnn.config import GnnConfig, SplitConfig
 from gnn.errors import GnnError
 from gnn.model.catalogue import make
-from gnn.model.fusion import Fused
+from gnn.model.fusion import Fused, StandIn
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted
 from gnn.protocol.tasks import NEXT
@@ -44,6 +44,7 @@ class Bundle:
         parts: fitted recommenders by name: what is served, and the baselines that are reported beside it.
         fusion: per task, weight per part.
         record: what training measured; JSON-able.
+        stand_ins: per task, what stands for parts that can say nothing of a product.
     """
 
     config: GnnConfig
@@ -54,11 +55,13 @@ class Bundle:
     parts: dict[str, Fitted]
     fusion: dict[str, dict[str, float]]
     record: dict[str, Any]
+    stand_ins: dict[str, StandIn] = field(default_factory=dict)
 
     def fused(self, parts: Mapping[str, Fitted], reference: NDArray[np.int64], task: str) -> Fused:
         """The recommender of `task` over `parts`; new-product's weights where validation had no such task."""
-        weights = self.fusion.get(task) or next(iter(self.fusion.values()))
-        return Fused(parts, weights, reference, masks_seen=task != NEXT, name=self.model)
+        told = task if self.fusion.get(task) else next(iter(self.fusion))
+        stand_in = self.stand_ins.get(told)
+        return Fused(parts, self.fusion[told], reference, masks_seen=task != NEXT, name=self.model, stand_in=stand_in)
 
     def save(self, folder: Path) -> None:
         """Write to `folder`, which appears whole or not at all and replaces an older one."""
@@ -89,6 +92,7 @@ class Bundle:
             "model": self.model,
             "parts": {name: dict(part.facts) for name, part in self.parts.items()},
             "fusion": self.fusion,
+            "stand_ins": {task: asdict(stand_in) for task, stand_in in self.stand_ins.items()},
             "record": self.record,
         }
         (folder / "bundle.json").write_text(json.dumps(head, indent=1))
@@ -124,6 +128,7 @@ class Bundle:
             parts,
             head["fusion"],
             head["record"],
+            {task: StandIn(**said) for task, said in head.get("stand_ins", {}).items()},
         )
 
 

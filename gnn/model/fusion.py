@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.config import FusionConfig
-from gnn.measure.metrics import at_k
-from gnn.measure.ranking import MASKED, blocks, top_k
 from gnn.protocol.interactions import Interactions
-from gnn.protocol.recommender import Fitted, Items, Recommender
-from gnn.protocol.tasks import Task
+from gnn.protocol.recommender import Fitted, Items
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What stands for the components that count where they can say nothing: a product that nobody has had.
+
+    Attributes:
+        name: the component that stands in.
+        lines: slope and intercept per component that is stood in for: what it says on average of a product, both
+            standardised, given what `name` says of it.
+    """
+
+    name: str
+    lines: Mapping[str, tuple[float, float]]
 
 
 class Fused(Fitted):
     """Score = sum over components of weight * (score - mean) / deviation.
 
     A single component of weight is left as it is. Mean and deviation are the user's, over the reference products;
-    over those not in the history where
-    `masks_seen`, since seen products would otherwise set the scale.
+    over those not in the history where `masks_seen`, since seen products would otherwise set the scale.
+
+    A component that counts can say nothing of a product that nobody has had (`Fitted.unknown`); its zero would bury
+    the product under all that were ever sold. There stands instead what it says on average of products that the
+    network rates alike: slope * standardised score of the network + intercept.
 
     Args:
         parts: components by name, all fitted on the same history.
@@ -29,6 +43,7 @@ class Fused(Fitted):
         reference: product rows over which scores are standardised.
         masks_seen: whether the user's own products stay out of mean and deviation.
         name: its name in reports.
+        stand_in: what stands for components where they can say nothing; only read where it has weight itself.
     """
 
     def __init__(
@@ -39,12 +54,36 @@ class Fused(Fitted):
         *,
         masks_seen: bool,
         name: str = "fused",
+        stand_in: StandIn | None = None,
     ) -> None:
         self.name = name
         self.parts = {name: parts[name] for name, weight in weights.items() if weight}
         self.weights, self.reference, self.masks_seen = dict(weights), reference, masks_seen
         self.history = next(iter(parts.values())).history
         self.single = next(iter(self.parts.values())) if len(self.parts) == 1 else None
+        self.stand_in = stand_in if stand_in is not None and stand_in.name in self.parts else StandIn(name, {})
+
+    @cached_property
+    def shares(self) -> dict[str, NDArray[np.float32]]:
+        """Per component, its weight for every product: zero where another stands in, shape (n_items,) each."""
+        of = {name: np.full(self.history.n_items, self.weights[name], np.float32) for name in self.parts}
+        for name, (slope, _), unknown in self._stood_in_for():
+            of[name][unknown] = 0
+            of[self.stand_in.name][unknown] += np.float32(self.weights[name] * slope)
+        return of
+
+    @cached_property
+    def offsets(self) -> NDArray[np.float32]:
+        """What is added to every product's score: weighed intercepts where one stands in, shape (n_items,)."""
+        total = np.zeros(self.history.n_items, np.float32)
+        for name, (_, intercept), unknown in self._stood_in_for():
+            total[unknown] += np.float32(self.weights[name] * intercept)
+        return total
+
+    def _stood_in_for(self) -> Iterator[tuple[str, tuple[float, float], NDArray[np.bool_]]]:
+        for name, line in self.stand_in.lines.items():
+            if name in self.parts:
+                yield name, line, self.parts[name].unknown()
 
     def scores(self, users: NDArray[np.int64], items: Items = None) -> NDArray[np.float32]:
         """Dense scores, shape (len(users), len(items))."""
@@ -90,13 +129,16 @@ class Fused(Fitted):
             )
         at, reference = np.searchsorted(scored, wanted), np.searchsorted(scored, self.reference)
         seen = seen_columns(histories, self.reference) if self.masks_seen else None
-        total = np.zeros((histories.n_users, len(wanted)), np.float32)
+        total = np.tile(self.offsets[wanted], (histories.n_users, 1))
         for name, scores in raw:
             if self.weights.get(name):
                 mean, deviation = standard(scores if len(reference) == len(scored) else scores[:, reference], seen)
                 part = scores.copy() if len(at) == len(scored) else scores[:, at]
                 part -= mean[:, None]
-                part *= (np.float32(self.weights[name]) / deviation)[:, None]
+                weight, share = np.float32(self.weights[name]), self.shares[name][wanted]
+                part *= (weight / deviation)[:, None]
+                if (share != weight).any():
+                    part *= share / weight
                 total += part
         return total
 
@@ -124,7 +166,7 @@ class Fused(Fitted):
         scale = self.deviations(user) if deviations is None else deviations
         total = np.zeros(len(user), np.float32)
         for name, part in self.parts.items():
-            total += part.losses(user, item) * (np.float32(self.weights[name]) / scale[name])
+            total += part.losses(user, item) * (self.shares[name][item] / scale[name])
         return total
 
 
@@ -153,112 +195,3 @@ def standard(
     flat = variance <= 1e-10 * np.maximum(mean**2, 1e-20)
     deviation = np.where(flat, 1.0, np.sqrt(np.where(flat, 1.0, variance)))
     return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Pools:
-    """The products among which the search ranks: per user the union of each component's best.
-
-    Attributes:
-        scores: standardised scores, shape (components, n, width).
-        valid: which places hold a product, shape (n, width).
-        hits: which hold a relevant one, shape (n, width).
-        relevant: relevant products per user, shape (n,).
-    """
-
-    scores: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-    hits: NDArray[np.bool_]
-    relevant: NDArray[np.int64]
-
-    def total(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The weighted sum, masked where there is no product, shape (n, width)."""
-        total = np.tensordot(weights, self.scores, 1).astype(np.float32)
-        total[~self.valid] = MASKED
-        return total
-
-    def one(self, component: int) -> NDArray[np.float32]:
-        """The scores of one component alone, masked where there is no product, shape (n, width)."""
-        return self.total(np.eye(len(self.scores), dtype=np.float32)[component])
-
-    def only(self, components: Sequence[int]) -> Pools:
-        """The same products, with these components' scores alone."""
-        return replace(self, scores=self.scores[list(components)])
-
-    def per_user(self, total: NDArray[np.float32], k: int) -> NDArray[np.float64]:
-        """NDCG at k of each user's order by `total` (n, width), shape (n,)."""
-        lists = top_k(total, k)
-        hits = np.take_along_axis(self.hits, np.maximum(lists, 0), 1) & (lists >= 0)
-        return at_k(hits, self.relevant, k)["ndcg"]
-
-    def ndcg(self, total: NDArray[np.float32], k: int) -> float:
-        """Mean NDCG at k of the order by `total` (n, width)."""
-        return float(self.per_user(total, k).mean())
-
-
-def make_pools(task: Task, parts: Mapping[str, Recommender], config: FusionConfig, seed: int, cells: int) -> Pools:
-    """Pools of the task's users, or of a seeded draw of `config.users` of them."""
-    chosen = np.arange(len(task.users))
-    if len(chosen) > config.users:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, config.users, replace=False))
-    width = min(len(task.candidates), config.pool) * len(parts)
-    out = [
-        _pool(task, parts, chosen[at], config.pool, width)
-        for at in blocks(len(chosen), len(task.candidates) * len(parts), cells)
-    ]
-    scores, valid, hits = (np.concatenate([o[n] for o in out], axis=1 if n == 0 else 0) for n in range(3))
-    return Pools(scores, valid, hits, np.diff(task.relevant.indptr)[chosen])
-
-
-def _pool(
-    task: Task, parts: Mapping[str, Recommender], chosen: NDArray[np.int64], best: int, width: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    histories = task.history.take(task.users[chosen])
-    seen = seen_columns(histories, task.candidates) if task.masks_seen else None
-    scaled, tops = [], []
-    for part in parts.values():
-        scores = part.scores(task.users[chosen], task.candidates)
-        mean, deviation = standard(scores, seen)
-        scores -= mean[:, None]
-        scores /= deviation[:, None]
-        if seen is not None:
-            scores[seen] = MASKED
-        tops.append(top_k(scores, min(best, scores.shape[1])))
-        scaled.append(scores)
-    columns = np.sort(np.concatenate(tops, axis=1), axis=1)
-    valid = columns >= 0
-    valid[:, 1:] &= columns[:, 1:] != columns[:, :-1]
-    at = np.maximum(columns, 0)
-    gathered = np.stack([np.take_along_axis(s, at, 1) for s in scaled])
-    gathered[:, ~valid] = 0
-    keys = chosen[:, None] * task.relevant.n_items + at
-    hits = valid & task.relevant.has(keys)
-    return gathered[:, :, :width], valid[:, :width], hits[:, :width]
-
-
-def search_weights(pools: Pools, names: list[str], config: FusionConfig, k: int) -> tuple[dict[str, float], float]:
-    """Coordinate search on the grid; the first component keeps weight 1; of equal values the first found stays.
-
-    Starts both from the network alone and from equal weights, since either may be a local optimum.
-
-    Returns:
-        Weight per component, and the mean NDCG at k that they reach on validation.
-    """
-    best, value = np.zeros(len(names), np.float32), -1.0
-    for start in (0.0, 1.0):
-        weights = np.full(len(names), start, np.float32)
-        weights[0] = 1.0
-        reached = pools.ndcg(pools.total(weights), k)
-        for _ in range(config.rounds):
-            before = reached
-            for c in range(1, len(names)):
-                rest = pools.total(np.where(np.arange(len(names)) == c, np.float32(0), weights))
-                for candidate in config.weights:
-                    score = pools.ndcg(rest + np.float32(candidate) * pools.scores[c], k)
-                    if score > reached:
-                        weights[c], reached = candidate, score
-            if reached == before:
-                break
-        if reached > value:
-            best, value = weights, reached
-    return {name: round(float(w), 6) for name, w in zip(names, best, strict=True)}, value

@@ -18,7 +18,7 @@ from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.bundle import Bundle, read_head
 from gnn.model.catalogue import AUTO, make
-from gnn.model.choice import choose_weights, needed_names, served_names
+from gnn.model.choice import Choice, choose_weights, needed_names, served_names
 from gnn.model.parts import Parts, Workshop, fit_parts, open_workshop
 from gnn.model.warm import starts
 from gnn.network.device import cpu_threads
@@ -79,7 +79,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
         shop, unseen = shop.halves() if model == AUTO else (shop, tuple(shop.tasks))
         names = tuple(dict.fromkeys((*config.eval.baselines, *served_names(model, config))))
         parts = fit_parts(shop, names, split.history("valid"), needed_names(model))
-        fusion, said = _choose(shop, parts, model, unseen)
+        choices = _choose(shop, parts, model, unseen)
         record = {
             "model": model,
             "fingerprint": snapshot.fingerprint,
@@ -87,22 +87,22 @@ def train(  # noqa: PLR0913 - as many as the command has options
             "threads": threads,
             "reach": _reach(shop, split, "valid"),
             "parts": parts.measured,
-            "validation": said,
-            "fusion": fusion,
+            "validation": {task: choice.said for task, choice in choices.items()},
+            "fusion": {task: choice.weights for task, choice in choices.items()},
             "notes": parts.notes,
         }
         known = split.history("test")
-        kept = {n: p for n, p in parts.fitted.items() if n in config.eval.baselines or _weighed(fusion, n)}
+        kept = {n: p for n, p in parts.fitted.items() if n in config.eval.baselines or _weighed(choices, n)}
         with progress.station("take in valid", len(kept), "parts") as station:
             for part in kept.values():
                 part.take_in(known)
                 station.advance()
-        bundle = _bundle(shop, model, known, kept, fusion, {**record, "refit": False})
+        bundle = _bundle(shop, model, known, kept, choices, {**record, "refit": False})
         bundle.save(folder)
         shutil.rmtree(_checkpoints(folder), ignore_errors=True)
         if refit:
             again = {**record, "refit": True, "reach": _reach(shop, split, "test")}
-            live = _bundle(shop, model, known, _again(shop, kept, known, split), fusion, again)
+            live = _bundle(shop, model, known, _again(shop, kept, known, split), choices, again)
             live.save(folder.with_name("live"))
     return {**record, "refit": refit, "seconds": round(time.monotonic() - began, 1)}
 
@@ -120,29 +120,26 @@ def _reach(shop: Workshop, split: Split, stage: str) -> dict[str, Any]:
     return {"weights": split.cutoffs.get(f"{stage}_from"), "relations": iso}
 
 
-def _choose(
-    shop: Workshop, parts: Parts, model: str, unseen: tuple[Task, ...]
-) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """Weights per task, and what validation said per task."""
-    fusion: dict[str, dict[str, float]] = {}
-    said: dict[str, Any] = {}
+def _choose(shop: Workshop, parts: Parts, model: str, unseen: tuple[Task, ...]) -> dict[str, Choice]:
+    """What is served per task."""
+    choices: dict[str, Choice] = {}
     with shop.progress.station("weigh on validation", len(shop.tasks), "tasks") as station:
         for task, other in zip(shop.tasks, unseen, strict=True):
-            fusion[task.name], said[task.name] = choose_weights(shop, parts.fitted, model, task, other)
+            choices[task.name] = choose_weights(shop, parts.fitted, model, task, other)
             station.advance()
-            station.note(_weighing(task.name, fusion[task.name], said[task.name]))
-    return fusion, said
+            station.note(_weighing(task.name, choices[task.name]))
+    return choices
 
 
-def _weighing(task: str, weights: dict[str, float], said: dict[str, Any]) -> str:
-    if "because" in said:
-        return f"{task}: {said['because']}"
-    weighed = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-    return f"{task}: {weighed}; validation NDCG {max(said['ndcg'].values()):.4f}"
+def _weighing(task: str, choice: Choice) -> str:
+    if "because" in choice.said:
+        return f"{task}: {choice.said['because']}"
+    weighed = ", ".join(f"{name} {weight:g}" for name, weight in choice.weights.items() if weight)
+    return f"{task}: {weighed}; validation NDCG {max(choice.said['ndcg'].values()):.4f}"
 
 
-def _weighed(fusion: dict[str, dict[str, float]], name: str) -> bool:
-    return any(weights.get(name) for weights in fusion.values())
+def _weighed(choices: dict[str, Choice], name: str) -> bool:
+    return any(choice.weights.get(name) for choice in choices.values())
 
 
 def _again(shop: Workshop, parts: dict[str, Fitted], history: Interactions, split: Split) -> dict[str, Fitted]:
@@ -168,12 +165,14 @@ def _bundle(
     model: str,
     history: Interactions,
     parts: dict[str, Fitted],
-    fusion: dict[str, dict[str, float]],
+    choices: dict[str, Choice],
     record: dict[str, Any],
 ) -> Bundle:
     snapshot = shop.given.snapshot
     ids = {label: table.ids for label, table in snapshot.nodes.items()}
-    return Bundle(shop.config, snapshot.fingerprint, ids, model, history, parts, fusion, record)
+    weights = {task: choice.weights for task, choice in choices.items()}
+    stand_ins = {task: choice.stand_in for task, choice in choices.items() if choice.stand_in is not None}
+    return Bundle(shop.config, snapshot.fingerprint, ids, model, history, parts, weights, record, stand_ins)
 
 
 def _checkpoints(folder: Path) -> Path:

@@ -98,6 +98,7 @@ class Fitted:
         name: its name in settings and reports.
         repeats_only: whether it says something only about products that the user had before.
         trained: whether it learns weights by gradient, which stay when more becomes known.
+        from_pairs: whether all that it knows of a product comes from users who had it.
         asks: the task that its settings are judged by, where validation has it.
         history: the pairs that it knows.
         facts: JSON-able part of the fitted state: what validation settled, names that belong to arrays.
@@ -106,6 +107,7 @@ class Fitted:
     name = "recommender"
     repeats_only = False
     trained = False
+    from_pairs = False
     asks = "new-product"
     history: Interactions
     facts: Mapping[str, Any] = MappingProxyType({})
@@ -125,6 +127,10 @@ class Fitted:
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """Scores for users who have these histories instead, shape (histories.n_users, len(items))."""
         raise NotImplementedError
+
+    def unknown(self) -> NDArray[np.bool_]:
+        """The products whose scores say nothing, since nobody has had them, shape (n_items,)."""
+        return np.asarray((self.history.buyers == 0) & self.from_pairs)
 
     def losses(self, user: Interactions, item: int) -> NDArray[np.float32]:
         """How much the score of `item` falls when each pair of a history is deleted; the model stays as it is.

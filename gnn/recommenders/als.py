@@ -28,6 +28,7 @@ class Als(Fitted):
     """
 
     name = "als"
+    from_pairs = True
 
     def __init__(self, config: AlsConfig | None = None, seed: int = 0) -> None:
         self.config, self.seed = config or AlsConfig(), seed

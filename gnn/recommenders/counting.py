@@ -19,6 +19,7 @@ class Popularity(Fitted):
     """Score = number of distinct buyers."""
 
     name = "popularity"
+    from_pairs = True
 
     def scores_for(self, histories: Interactions, items: Items = None) -> NDArray[np.float32]:
         """The same row for every user, shape (histories.n_users, len(items))."""
@@ -38,6 +39,7 @@ class RecentPopularity(Fitted):
     """
 
     name = "recent-popularity"
+    from_pairs = True
 
     def __init__(self, config: RecentPopularityConfig | None = None) -> None:
         self.config = config or RecentPopularityConfig()

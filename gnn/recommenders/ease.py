@@ -30,6 +30,8 @@ class Ease(Fitted):
         name: its name in settings and reports.
     """
 
+    from_pairs = True
+
     def __init__(self, config: EaseConfig | None = None, memory_gb: float = 4.0, name: str = "ease") -> None:
         self.config, self.memory_gb, self.name = config or EaseConfig(), memory_gb, name
 
@@ -61,6 +63,10 @@ class Ease(Fitted):
             penalty = self._climb(grid, gram, judge)
         self.facts = {"penalty": penalty}
         self._invert(gram, penalty)
+
+    def unknown(self) -> NDArray[np.bool_]:
+        """The products without any value in its input, shape (n_items,)."""
+        return np.asarray(self.place < 0)
 
     def _climb(self, grid: list[float], gram: NDArray[np.float32], judge: Judge) -> float:
         """The penalty from which no neighbour on the grid is better, from the middle on."""

@@ -27,6 +27,7 @@ class ItemKNN(Fitted):
     """
 
     name = "item-knn"
+    from_pairs = True
 
     def __init__(self, config: ItemKnnConfig | None = None) -> None:
         self.config = config or ItemKnnConfig()
@@ -41,6 +42,10 @@ class ItemKNN(Fitted):
         cost = np.asarray(by_item @ lengths.astype(np.float32)).ravel()  # products of a row, before they are summed
         parts = [self._nearest(by_item[start:end] @ matrix, start, norms) for start, end in row_blocks(cost)]
         self.neighbour_matrix = sp.vstack(parts, format="csr") if parts else matrix[:0]
+
+    def unknown(self) -> NDArray[np.bool_]:
+        """The products that are nobody's neighbour, shape (n_items,)."""
+        return np.asarray(np.diff(self.neighbour_matrix.indptr) == 0)
 
     def _nearest(self, together: sp.csr_matrix, start: int, norms: NDArray[np.float32]) -> sp.csr_matrix:
         """Shrunk cosines of a block of rows, the best `neighbours` of each."""

@@ -179,6 +179,7 @@ class LightGCN(Fitted):
 
     name = "lightgcn"
     trained = True
+    from_pairs = True
 
     def __init__(self, config: LightGcnConfig | None = None, train: TrainConfig | None = None) -> None:
         self.config, self.train = config or LightGcnConfig(), train or TrainConfig()

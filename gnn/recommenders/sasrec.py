@@ -148,6 +148,7 @@ class SasRec(Fitted):
 
     name = "sasrec"
     trained = True
+    from_pairs = True
     asks = "next-purchase"
 
     def __init__(self, config: SasRecConfig | None = None, train: TrainConfig | None = None) -> None:

@@ -29,6 +29,7 @@ class Transition(Fitted):
     """
 
     name = "transition"
+    from_pairs = True
 
     def __init__(self, config: TransitionConfig | None = None) -> None:
         self.config = config or TransitionConfig()

@@ -30,6 +30,7 @@ class UserNeighbours(Fitted):
         others_share: factor of the neighbours' sum.
     """
 
+    from_pairs = True
     own_share, others_share = 0.0, 1.0
     _remembered: tuple[Interactions, sp.csr_matrix, sp.csr_matrix] | None = None
 

@@ -121,11 +121,12 @@ def _(recommender: Paths, items: NDArray[np.int64]) -> Deletions:
 def scaled_deletions(fused: Fused, items: NDArray[np.int64]) -> ScaledDeletions:
     """As `deletions`, of the weighed sum of a fusion's components."""
     ready = {name: deletions(part, items) for name, part in fused.parts.items()}
+    shares = {name: fused.shares[name][items] for name in ready}
 
     def falls(user: Interactions, at: NDArray[np.int64], deviations: Mapping[str, np.float32]) -> NDArray[np.float32]:
         total = np.zeros((len(user), len(at)), np.float32)
         for name, fall in ready.items():
-            total += fall(user, at) * (np.float32(fused.weights[name]) / deviations[name])
+            total += fall(user, at) * (shares[name][at] / deviations[name])
         return total
 
     return falls

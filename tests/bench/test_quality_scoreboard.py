@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,13 +22,25 @@ from bench.partial_lists import compared, of_lists
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
 from bench.quality.assemble import CUT_OFF, NOT_YET, Kept, kept_cells, section
-from bench.quality.cells import ALONE, REFIT, REFIT_ALONE, Cell, cold_alone, load, per_user, run_cell, with_suffix
+from bench.quality.cells import (
+    ALONE,
+    PARTS,
+    REFIT,
+    REFIT_ALONE,
+    Cell,
+    cold_alone,
+    load,
+    per_user,
+    run_cell,
+    with_suffix,
+)
 from bench.quality.datasets import DataSet, Prepared, prepare
-from bench.quality.one_cell import Run, measure, measure_apart, peak_mib
+from bench.quality.one_cell import Run, measure, measure_apart, peak_mib, unmeasured_within
 from bench.quality.page import page
 from bench.quality.peers import peers
 from bench.quality.protocols import PROTOCOLS, Protocol
 from bench.quality.scoreboard import Measure, Plan, fill
+from gnn.model.catalogue import FUSED
 from gnn.protocol.tasks import recommendable
 
 MODELS = ("popularity", "item-knn", "network")
@@ -249,6 +262,27 @@ def test_what_is_trained_is_read_again_after_a_refit(data: Prepared, tmp_path: P
     first, alone = text.split("cold products alone")
     assert "| lightgcn, refit | " in first
     assert "| lightgcn, refit | " in alone
+
+
+def test_a_fusions_network_is_measured_by_the_way(data: Prepared, tmp_path: Path) -> None:
+    protocol = replace(SMALL, settings={**SMALL.settings, "fusion": {"parts": ["network", "item-knn"]}})
+    fused = Cell(protocol, FUSED, 0, data, "code")
+    within = unmeasured_within(fused, tmp_path / "by the way")
+    (network,) = within.values()
+    stems = {name: cell.stem(tmp_path / "by the way") for name, cell in within.items()}
+    measure(fused, fused.stem(tmp_path / "by the way"), partial(run_cell, within=stems), within)
+    measure(network, network.stem(tmp_path / "alone"))
+    assert not unmeasured_within(fused, tmp_path / "by the way")
+    assert not unmeasured_within(network, tmp_path / "elsewhere")
+    one, other = (load(network.stem(tmp_path / place)) for place in ("by the way", "alone"))
+    assert one is not None
+    assert other is not None
+    assert all(one[part] == other[part] for part in PARTS)
+    assert "cpu_seconds" not in one
+    for part in PARTS:
+        tables = [per_user(network.stem(tmp_path / place), "new-product", data.snapshot, part)
+                  for place in ("by the way", "alone")]  # fmt: skip
+        pd.testing.assert_frame_equal(*tables)
 
 
 def test_the_peak_is_the_programs_own_not_its_parents() -> None:

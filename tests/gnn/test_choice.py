@@ -89,7 +89,8 @@ def test_what_one_half_taught_is_not_believed(opened: Open) -> None:
     nothing = np.zeros((task.history.n_users, task.history.n_items), np.bool_)
     told = answers(task, np.arange(len(task.users)))
     parts: dict[str, Fitted] = {"dull": Knowing(task.history, nothing), "knowing": Knowing(task.history, told)}
-    weights, said = choose_weights(shop, parts, "auto", task, unseen[0])
+    choice = choose_weights(shop, parts, "auto", task, unseen[0])
+    weights, said = choice.weights, choice.said
     assert weights == {"dull": 1.0}
     assert said["chosen"] == "dull"
     assert said["ndcg"]["knowing"] == pytest.approx(said["ndcg"]["dull"])
@@ -102,7 +103,8 @@ def test_what_holds_for_the_other_half_is_kept(opened: Open) -> None:
     nothing = np.zeros((task.history.n_users, task.history.n_items), np.bool_)
     told = answers(other, np.arange(len(other.users)))
     parts: dict[str, Fitted] = {"dull": Knowing(task.history, nothing), "knowing": Knowing(task.history, told)}
-    weights, said = choose_weights(shop, parts, "auto", task, other)
+    choice = choose_weights(shop, parts, "auto", task, other)
+    weights, said = choice.weights, choice.said
     assert weights == {"knowing": 1.0}
     assert said["ndcg"]["knowing"] == 1.0
     assert said["because"] == "knowing is best on validation (NDCG 1.0000)"

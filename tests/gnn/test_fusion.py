@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from gnn.config import FusionConfig, SplitConfig
 from gnn.measure.lists import quality
-from gnn.model.fusion import Fused, make_pools, search_weights, standard
+from gnn.model.fusion import Fused, standard
+from gnn.model.weights import make_pools, search_weights
 from gnn.models_config import EaseConfig, ItemKnnConfig
 from gnn.protocol.events import read_events
 from gnn.protocol.interactions import Interactions
