@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.contract_folder import is_cold, opaque, write_tables
-from bench.data.source import VARIABLE, raw
+from bench.data.source import ROOT, VARIABLE, raw
 from ingest.errors import ShopgraphError
 
 
@@ -65,3 +68,13 @@ def test_raw_data_that_is_not_there_is_said_in_one_line(tmp_path: Path, monkeypa
         raw("lastfm-kg")
     (tmp_path / "lastfm-kg").mkdir()
     assert raw("lastfm-kg") == tmp_path / "lastfm-kg"
+
+
+def test_a_command_without_the_raw_data_ends_with_one_line(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bench.ablations", "lastfm-kg"]
+    environment = {**os.environ, VARIABLE: str(tmp_path), "SHOPGRAPH_BENCH_CACHE": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 1
+    said = done.stderr.strip().splitlines()[-1]
+    assert said == f"error: the raw data set is not here (shared/data/lastfm-kg); set {VARIABLE} to its parent"
+    assert "Traceback" not in done.stderr
