@@ -79,6 +79,7 @@ class TrainConfig:
         epochs: most epochs; one epoch takes every user with at least two products once, or predicts every event but
             each user's first once.
         patience: epochs without a better validation NDCG before training stops.
+        patience_steps: steps that those epochs have at least: where users are few an epoch is a few steps.
         lr: learning rate of AdamW at its peak (linear warm-up over the first epoch).
         weight_decay: decoupled weight decay of the vectors.
         averaging: decay of the running mean of the weights, which is what is validated and kept; shorter at the
@@ -106,6 +107,7 @@ class TrainConfig:
     model: str = "fused"
     epochs: int = 60
     patience: int = 4
+    patience_steps: int = 100
     lr: float = 4e-3
     weight_decay: float = 1e-4
     averaging: float = 0.998

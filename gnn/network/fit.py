@@ -73,7 +73,7 @@ class NetworkTrainer(TrainingLoop[Views]):
         text: TextFeatures | None,
         config: TrainConfig,
     ) -> None:
-        limits = Limits(config.epochs, config.patience, config.max_seconds)
+        limits = Limits(config.epochs, config.patience, config.max_seconds, config.patience_steps)
         super().__init__(network, limits, config.seed, choose_device(config))
         self.config, self.precision, self.averaging = config, choose_precision(config, self.device), config.averaging
         self.graph = graph.to(self.device)

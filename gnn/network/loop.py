@@ -30,11 +30,13 @@ class Limits:
         epochs: most epochs.
         patience: epochs without a better validation value before training stops.
         max_seconds: training stops after the epoch in which this time is over; 0: never.
+        patience_steps: optimiser steps that those epochs have at least.
     """
 
     epochs: int
     patience: int
     max_seconds: float = 0.0
+    patience_steps: int = 0
 
 
 @dataclass
@@ -114,7 +116,7 @@ class TrainingLoop(Generic[View]):
         raise NotImplementedError
 
     def fit(self, validate: Callable[[View], float], progress: Progress, checkpoint: Path | None = None) -> FitState:
-        """Train until validation has not improved for `patience` epochs; the best weights are put back.
+        """Train until validation has not improved for as long as the limits say; the best weights are put back.
 
         Args:
             validate: quality of the views, larger is better.
@@ -186,7 +188,9 @@ class TrainingLoop(Generic[View]):
     def _goes_on(self, began: float) -> bool:
         s, c = self.state, self.limits
         late = c.max_seconds > 0 and time.monotonic() - began > c.max_seconds
-        return self.steps > 0 and s.epoch < c.epochs and s.epoch - s.best_epoch < c.patience and not late
+        waited = s.epoch - s.best_epoch
+        tired = waited >= c.patience and waited * self.steps >= c.patience_steps
+        return self.steps > 0 and s.epoch < c.epochs and not tired and not late
 
     def _record(self, loss: float, quality: float) -> None:
         s = self.state

@@ -74,7 +74,7 @@ class SequenceTrainer(SequenceLoop[SequenceViews, Question]):
     ) -> None:
         self.config, self.train = config.model.sequence, config.train
         c, device = self.config, choose_device(config.train)
-        limits = Limits(self.train.epochs, self.train.patience, self.train.max_seconds)
+        limits = Limits(self.train.epochs, self.train.patience, self.train.max_seconds, self.train.patience_steps)
         sequences = Sequences.of(history, np.arange(history.n_items), in_one_line(history))
         super().__init__(network, sequences, c.length, c.batch, limits, self.train.seed, device)
         self.precision, self.averaging = choose_precision(self.train, device), self.train.averaging

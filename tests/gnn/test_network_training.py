@@ -209,11 +209,14 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(shop: Snapshot, tmp_path:
         assert torch.equal(a, b)
 
 
-def test_training_stops_when_validation_does_not_improve(shop: Snapshot) -> None:
-    values = iter([0.1, 0.3, 0.2, 0.25, 0.9])
-    trainer = trainer_of(shop, epochs=5, patience=2)
+@pytest.mark.parametrize(("steps", "epochs"), [(0, 4), (8, 4), (9, 5), (13, 6), (99, 6)])
+def test_training_stops_when_validation_does_not_improve(shop: Snapshot, steps: int, epochs: int) -> None:
+    """Two epochs of patience, of four steps each: 60 users, 16 per step."""
+    values = iter([0.1, 0.3, 0.2, 0.25, 0.2, 0.1, 0.9])
+    trainer = trainer_of(shop, batch=16, epochs=6, patience=2, patience_steps=steps)
+    assert trainer.steps == 4
     state = trainer.fit(lambda _: next(values), SilentProgress())
-    assert (state.epoch, state.best_epoch, state.best) == (4, 2, 0.3)
+    assert (state.epoch, state.best_epoch, state.best) == (epochs, 2, 0.3)
     torch.testing.assert_close(trainer.network.state_dict()["bias"], state.weights["bias"])
 
 
