@@ -135,6 +135,8 @@ def run_cell(
         data.snapshot, data.vectors, cell.config, bundle, progress, model=cell.model, resume=True, refit=again
     )
     records = {cell.model: _trained(trained, cell.model, trained["seconds"])}
+    weighed = {name for weights in trained["fusion"].values() for name, weight in weights.items() if weight}
+    within = {name: place for name, place in within.items() if name in weighed}
     records |= {name: _trained(trained, name, trained["parts"][name]["seconds"]) for name in within}
     bundles = {TASKS: bundle} | ({REFIT: bundle.with_name("live")} if again else {})
     for part, folder in bundles.items():
@@ -148,8 +150,7 @@ def run_cell(
     for model, place in (*within.items(), (cell.model, stem)):
         keep_users(cell, stem, model, place)
     shutil.rmtree(work, ignore_errors=True)
-    weighed = {name for weights in trained["fusion"].values() for name, weight in weights.items() if weight}
-    return records[cell.model] | {"within": {name: records[name] for name in within if name in weighed}}
+    return records[cell.model] | {"within": {name: records[name] for name in within}}
 
 
 def _trained(trained: Mapping[str, Any], model: str, seconds: float) -> dict[str, Any]:
