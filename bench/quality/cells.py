@@ -147,7 +147,7 @@ def run_cell(
             found = evaluate(folder, graph, data.vectors, progress, per_user=with_suffix(stem, SUFFIX[name]))
             for model, record in records.items():
                 record[name] = {task: _one(said, model) for task, said in found["tasks"].items()}
-    for model, place in (*within.items(), (cell.model, stem)):
+    for model, place in (*within.items(), (cell.model, stem)):  # the cell's own tables replace the large ones, so last
         keep_users(cell, stem, model, place)
     shutil.rmtree(work, ignore_errors=True)
     return records[cell.model] | {"within": {name: records[name] for name in within}}

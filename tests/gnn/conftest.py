@@ -12,10 +12,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gnn.config import GnnConfig
+from gnn.config import GnnConfig, SplitConfig
 from gnn.model.training import train
-from gnn.protocol.events import Events
+from gnn.protocol.events import Events, read_events
 from gnn.protocol.interactions import Interactions
+from gnn.protocol.splits import split_events
+from gnn.protocol.tasks import Task, make_task
 from ingest.config_dict import from_dict
 from ingest.progress import SilentProgress
 from kg.snapshot import EdgeKey, EdgeTable, IdMap, NodeTable, Snapshot
@@ -100,6 +102,13 @@ def graph() -> Callable[[Sequence[tuple[str, str, float | None]]], Snapshot]:
 @pytest.fixture(scope="session")
 def shop() -> Snapshot:
     return make_shop()
+
+
+@pytest.fixture(scope="session")
+def valid_task(shop: Snapshot) -> Task:
+    """New products of the shop at validation; every product is a candidate."""
+    split = split_events(read_events(shop, ()), SplitConfig("column"))
+    return make_task("new-product", split, "valid", np.ones(80, bool))
 
 
 def history_of(rows: Mapping[int, Sequence[int]], n_users: int, n_items: int) -> Interactions:

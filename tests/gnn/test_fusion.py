@@ -5,20 +5,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gnn.config import FusionConfig, SplitConfig
+from gnn.config import FusionConfig
 from gnn.measure.lists import quality
 from gnn.model.fusion import Fused, standard
 from gnn.model.weights import make_pools, search_weights
 from gnn.models_config import EaseConfig, ItemKnnConfig
-from gnn.protocol.events import read_events
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Items
-from gnn.protocol.splits import split_events
-from gnn.protocol.tasks import Task, make_task
+from gnn.protocol.tasks import Task
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.itemknn import ItemKNN
 from gnn.serving.deletions import scaled_deletions, scaled_scores
-from kg.snapshot import Snapshot
 
 Make = Callable[[Mapping[int, Sequence[int]], int, int], Interactions]
 
@@ -58,14 +55,8 @@ def test_components_of_weight_zero_are_not_computed(interactions: Make) -> None:
     assert fused.scores(np.array([0])).argmax() == 0
 
 
-def valid_task(shop: Snapshot) -> Task:
-    return make_task(
-        "new-product", split_events(read_events(shop, ()), SplitConfig("column")), "valid", np.ones(80, bool)
-    )
-
-
-def test_search_finds_the_component_that_knows(shop: Snapshot) -> None:
-    task = valid_task(shop)
+def test_search_finds_the_component_that_knows(valid_task: Task) -> None:
+    task = valid_task
     truth = np.zeros((60, 80), np.float32)
     truth[task.users[task.relevant.users], task.candidates[task.relevant.items]] = 1
     noise = np.random.default_rng(0).normal(size=(60, 80)).astype(np.float32)
@@ -80,8 +71,8 @@ def test_search_finds_the_component_that_knows(shop: Snapshot) -> None:
     assert weights["knows"] > weights["no"] == 0
 
 
-def test_pools_wide_enough_give_the_quality_of_all_products(shop: Snapshot) -> None:
-    task = valid_task(shop)
+def test_pools_wide_enough_give_the_quality_of_all_products(valid_task: Task) -> None:
+    task = valid_task
     parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
     for part in parts.values():
         part.fit(task.history)
@@ -93,8 +84,8 @@ def test_pools_wide_enough_give_the_quality_of_all_products(shop: Snapshot) -> N
     assert len(few.relevant) == 10
 
 
-def test_losses_of_the_fusion_are_those_of_its_parts(shop: Snapshot) -> None:
-    task = valid_task(shop)
+def test_losses_of_the_fusion_are_those_of_its_parts(valid_task: Task) -> None:
+    task = valid_task
     parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
     for part in parts.values():
         part.fit(task.history)
@@ -109,8 +100,8 @@ def test_losses_of_the_fusion_are_those_of_its_parts(shop: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("masks", [True, False])
-def test_scaled_scores_are_the_scores_and_each_users_deviations(shop: Snapshot, masks: bool) -> None:
-    task = valid_task(shop)
+def test_scaled_scores_are_the_scores_and_each_users_deviations(valid_task: Task, masks: bool) -> None:
+    task = valid_task
     parts: dict[str, Fitted] = {"ease": Ease(EaseConfig(penalties=(5.0,))), "knn": ItemKNN(ItemKnnConfig(1, 20))}
     for part in parts.values():
         part.fit(task.history)

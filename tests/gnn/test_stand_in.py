@@ -20,7 +20,7 @@ from gnn.protocol.events import read_events
 from gnn.protocol.interactions import Interactions
 from gnn.protocol.recommender import Fitted, Given, Items
 from gnn.protocol.splits import split_events
-from gnn.protocol.tasks import Task, make_task
+from gnn.protocol.tasks import Task
 from gnn.recommenders.ease import Ease
 from gnn.recommenders.itemknn import ItemKNN
 from gnn.serving.deletions import scaled_deletions
@@ -92,13 +92,8 @@ def test_a_part_without_weight_stands_for_nobody(parts: dict[str, Fitted]) -> No
     np.testing.assert_array_equal(fused.scores(np.arange(2)), plain.scores(np.arange(2)))
 
 
-def task_of(shop: Snapshot) -> Task:
-    split = split_events(read_events(shop, ()), SplitConfig("column"))
-    return make_task("new-product", split, "valid", np.ones(80, bool))
-
-
-def test_lines_are_the_least_squares_over_the_networks_best(shop: Snapshot) -> None:
-    task = task_of(shop)
+def test_lines_are_the_least_squares_over_the_networks_best(valid_task: Task) -> None:
+    task = valid_task
     net = np.random.default_rng(1).normal(size=80).astype(np.float32)
     knn = (0.5 * net**3 + np.random.default_rng(2).normal(size=80)).astype(np.float32)
     parts: dict[str, Fitted] = {
@@ -125,10 +120,9 @@ def without(history: Interactions, items: Sequence[int]) -> Interactions:
     return history.where(~np.isin(history.items, items))
 
 
-def test_validation_ranks_what_stands_in_as_it_is_served(shop: Snapshot) -> None:
-    task = task_of(shop)
-    known = without(task.history, np.arange(10, 20).tolist())
-    task = replace(task, history=known)
+def test_validation_ranks_what_stands_in_as_it_is_served(valid_task: Task) -> None:
+    known = without(valid_task.history, np.arange(10, 20).tolist())
+    task = replace(valid_task, history=known)
     parts: dict[str, Fitted] = {
         "net": Scored(known, np.linspace(3, -3, 80).tolist(), counts=False),
         "ease": Ease(EaseConfig(penalties=(5.0,))),
@@ -142,9 +136,8 @@ def test_validation_ranks_what_stands_in_as_it_is_served(shop: Snapshot) -> None
     weights = {"net": 1.0, "ease": 0.5, "knn": 2.0}
     fused = Fused(parts, weights, task.candidates, masks_seen=True, stand_in=stand_in)
     total = np.asarray(list(weights.values()), np.float32)
-    assert pools.filled(names, stand_in).ndcg(pools.filled(names, stand_in).total(total), 10) == pytest.approx(
-        quality(task, fused, 10, 2000), abs=1e-9
-    )
+    filled = pools.filled(names, stand_in)
+    assert filled.ndcg(filled.total(total), 10) == pytest.approx(quality(task, fused, 10, 2000), abs=1e-9)
     assert pools.filled(names, None) is pools
     scores = fused.scores(task.users)
     z = (scores - scores.mean(1, keepdims=True))[:, 10:20]
