@@ -105,7 +105,7 @@ def own_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_cell(
-    cell: Cell, stem: Path, progress: Progress | None = None, within: Mapping[str, Path] = MappingProxyType({})
+    cell: Cell, stem: Path, progress: Progress | None = None, within: Mapping[str, Cell] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Train and evaluate; the only place that calls the model room.
 
@@ -115,11 +115,12 @@ def run_cell(
         cell: what to measure.
         stem: the cell's files without suffix; the per-user tables are written here.
         progress: where work reports.
-        within: parts of a fusion that are measured by the way, with the stems of their own cells.
+        within: cells of a fusion's parts, by name, to be measured by the way; their tables are written too.
 
     Returns:
         JSON-able: `PARTS` as `gnn.evaluation` reports them, their one recommender taken out, `validation` NDCG per
-        task, `seconds` of training, `split`, `facts`; and `within`, the same of the parts that have weight.
+        task, `seconds` of training, `split`, `facts`. And `within`: those of the parts' cells that have weight, each
+        with the same of its own.
 
     Raises:
         ShopgraphError: the model cannot be trained on this data.
@@ -136,7 +137,7 @@ def run_cell(
     )
     records = {cell.model: _trained(trained, cell.model, trained["seconds"])}
     weighed = {name for weights in trained["fusion"].values() for name, weight in weights.items() if weight}
-    within = {name: place for name, place in within.items() if name in weighed}
+    within = {name: part for name, part in within.items() if name in weighed}
     records |= {name: _trained(trained, name, trained["parts"][name]["seconds"]) for name in within}
     bundles = {TASKS: bundle} | ({REFIT: bundle.with_name("live")} if again else {})
     for part, folder in bundles.items():
@@ -147,10 +148,11 @@ def run_cell(
             found = evaluate(folder, graph, data.vectors, progress, per_user=with_suffix(stem, SUFFIX[name]))
             for model, record in records.items():
                 record[name] = {task: _one(said, model) for task, said in found["tasks"].items()}
-    for model, place in (*within.items(), (cell.model, stem)):  # the cell's own tables replace the large ones, so last
-        keep_users(cell, stem, model, place)
+    for name, one in within.items():
+        keep_users(cell, stem, name, one.stem(stem.parent.parent))
+    keep_users(cell, stem, cell.model)  # replaces the large tables, so last
     shutil.rmtree(work, ignore_errors=True)
-    return records[cell.model] | {"within": {name: records[name] for name in within}}
+    return records[cell.model] | {"within": [(one, records[name]) for name, one in within.items()]}
 
 
 def _trained(trained: Mapping[str, Any], model: str, seconds: float) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bench.measure import machine
@@ -30,17 +29,15 @@ Run = Callable[[Cell, Path], dict[str, Any]]
 """Trains and evaluates a cell whose files begin with the path."""
 
 
-def measure(
-    cell: Cell, stem: Path, run: Run = run_cell, within: Mapping[str, Cell] = MappingProxyType({})
-) -> dict[str, Any]:
+def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     """Run the cell and keep what came of it; a model that fails is kept with its reason.
+
+    Cells that `run` has measured by the way are kept beside it; what they cost alone is not known.
 
     Args:
         cell: what to measure.
         stem: its files without suffix.
         run: measures.
-        within: cells of parts, which are kept beside it where `run` has measured them by the way; what they cost
-            alone is not known.
     """
     began = time.monotonic()
     try:
@@ -48,8 +45,7 @@ def measure(
     except Exception as error:  # a fault in one model must not hide the others
         traceback.print_exc()
         outcome = {"status": "failed", "reason": f"{error}" or type(error).__name__}
-    for name, record in outcome.pop("within", {}).items():
-        part = within[name]
+    for part, record in outcome.pop("within", ()):
         keep(part, part.stem(stem.parent.parent), record | {"status": "done", "machine": machine()})
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = round(used.ru_utime + used.ru_stime, 1)
@@ -110,9 +106,7 @@ def main() -> None:
     tuned = settings_of(protocol, data, args.model, args.results)
     cell = Cell(protocol, args.model, args.seed, data, args.code, tuned)
     folder = args.results / "cells"
-    within = unmeasured_within(cell, folder)
-    run = partial(run_cell, within={name: part.stem(folder) for name, part in within.items()})
-    measure(cell, cell.stem(folder), run, within)
+    measure(cell, cell.stem(folder), partial(run_cell, within=unmeasured_within(cell, folder)))
 
 
 if __name__ == "__main__":
