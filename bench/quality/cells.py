@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -104,9 +103,7 @@ def own_settings(model: str, settings: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def run_cell(
-    cell: Cell, stem: Path, progress: Progress | None = None, within: Mapping[str, Cell] = MappingProxyType({})
-) -> dict[str, Any]:
+def run_cell(cell: Cell, stem: Path, progress: Progress | None = None, within: Sequence[Cell] = ()) -> dict[str, Any]:
     """Train and evaluate; the only place that calls the model room.
 
     A training that was interrupted goes on from its checkpoint.
@@ -115,7 +112,7 @@ def run_cell(
         cell: what to measure.
         stem: the cell's files without suffix; the per-user tables are written here.
         progress: where work reports.
-        within: cells of a fusion's parts, by name, to be measured by the way; their tables are written too.
+        within: cells of a fusion's parts, to be measured by the way; their tables are written too.
 
     Returns:
         JSON-able: `PARTS` as `gnn.evaluation` reports them, their one recommender taken out, `validation` NDCG per
@@ -137,8 +134,8 @@ def run_cell(
     )
     records = {cell.model: _trained(trained, cell.model, trained["seconds"])}
     weighed = {name for weights in trained["fusion"].values() for name, weight in weights.items() if weight}
-    within = {name: part for name, part in within.items() if name in weighed}
-    records |= {name: _trained(trained, name, trained["parts"][name]["seconds"]) for name in within}
+    within = [one for one in within if one.model in weighed]
+    records |= {one.model: _trained(trained, one.model, trained["parts"][one.model]["seconds"]) for one in within}
     bundles = {TASKS: bundle} | ({REFIT: bundle.with_name("live")} if again else {})
     for part, folder in bundles.items():
         graphs = {part: data.snapshot}
@@ -148,11 +145,11 @@ def run_cell(
             found = evaluate(folder, graph, data.vectors, progress, per_user=with_suffix(stem, SUFFIX[name]))
             for model, record in records.items():
                 record[name] = {task: _one(said, model) for task, said in found["tasks"].items()}
-    for name, one in within.items():
-        keep_users(cell, stem, name, one.stem(stem.parent.parent))
+    for one in within:
+        keep_users(cell, stem, one.model, one.stem(stem.parent.parent))
     keep_users(cell, stem, cell.model)  # replaces the large tables, so last
     shutil.rmtree(work, ignore_errors=True)
-    return records[cell.model] | {"within": [(one, records[name]) for name, one in within.items()]}
+    return records[cell.model] | {"within": [(one, records[one.model]) for one in within]}
 
 
 def _trained(trained: Mapping[str, Any], model: str, seconds: float) -> dict[str, Any]:

@@ -47,6 +47,10 @@ class Measured:
         return f"{self.model}, refit" if self.refit else self.model
 
 
+GROUPED = 2
+"""How many metrics are told apart by group of users."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A model's line in the table.
@@ -57,7 +61,7 @@ class Row:
         spread: standard deviation of the first metric over the seeds, nan of a single one.
         minus_best: the first metric minus that of the best baseline, paired by user; None where there is none, and
             for that baseline itself.
-        groups: the first metric among each group of users.
+        groups: metric -> group of users -> the metric among them; of the first `GROUPED` metrics.
         slices: slice -> the first metric where only the slice's relevant products count, a mean over the seeds.
         seeds: how many.
         seconds: mean of training.
@@ -70,7 +74,7 @@ class Row:
     metrics: dict[str, Interval]
     spread: float
     minus_best: Interval | None
-    groups: dict[str, Interval] = field(default_factory=dict)
+    groups: dict[str, dict[str, Interval]] = field(default_factory=dict)
     slices: dict[str, float] = field(default_factory=dict)
     seeds: int = 1
     seconds: float = float("nan")
@@ -124,7 +128,7 @@ def rows(
     for m in measured:
         shown = {name: next(intervals) for name in metrics}
         minus = next(intervals) if best else None
-        among = {name: next(intervals) for name in members}
+        among = {name: {group: next(intervals) for group in members} for name in metrics[:GROUPED]}
         found.append(_row(m, metrics[0], shown, None if m.name == best else minus, among, slices, best=m.name == best))
     return found
 
@@ -149,10 +153,10 @@ def _members(groups: pd.DataFrame | None, order: pd.Index) -> dict[str, NDArray[
 def _columns(
     mine: NDArray[np.float64], best: NDArray[np.float64] | None, members: Mapping[str, NDArray[np.bool_]]
 ) -> NDArray[np.float64]:
-    """What the bootstrap averages: the metrics, the difference of the first, and the first within each group."""
-    first = mine[:, :1]
-    parts = [mine] if best is None else [mine, first - best[:, :1]]
-    return np.concatenate([*parts, *(np.where(inside[:, None], first, np.nan) for inside in members.values())], axis=1)
+    """What the bootstrap averages: the metrics, the difference of the first, and the first few within each group."""
+    parts = [mine] if best is None else [mine, mine[:, :1] - best[:, :1]]
+    within = [np.where(inside, one, np.nan) for one in mine.T[:GROUPED] for inside in members.values()]
+    return np.column_stack([*parts, *within])
 
 
 def _row(
@@ -160,7 +164,7 @@ def _row(
     first: str,
     shown: dict[str, Interval],
     minus: Interval | None,
-    among: dict[str, Interval],
+    among: dict[str, dict[str, Interval]],
     slices: Sequence[str],
     *,
     best: bool,

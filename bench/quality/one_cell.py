@@ -58,12 +58,12 @@ def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     return keep(cell, stem, outcome)
 
 
-def unmeasured_within(cell: Cell, folder: Path) -> dict[str, Cell]:
+def unmeasured_within(cell: Cell, folder: Path) -> list[Cell]:
     """The network of a fusion, if it has no cell of its own yet: its training is the same as alone, to the bit."""
     if cell.model != FUSED or NETWORK not in cell.config.fusion.parts:
-        return {}
+        return []
     part = replace(cell, model=NETWORK, code=code_digest(NETWORK))
-    return {} if load(part.stem(folder)) is not None else {NETWORK: part}
+    return [] if load(part.stem(folder)) is not None else [part]
 
 
 def peak_mib() -> int:

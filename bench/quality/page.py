@@ -149,11 +149,13 @@ def _table(table: Table, several: bool) -> list[str]:
     lines = [_line(row, table.metrics) for row in table.rows]
     lines += [[name, *[MISSING] * (len(heads) - 1)] for name in table.missing]
     parts.append(_markdown(heads, lines))
-    among = list(dict.fromkeys(name for row in table.rows for name in row.groups))
     slices = [name for name in table.slices if any(name in row.slices for row in table.rows)]
-    if among or slices:
-        parts.append(f"{first} by slice:\n")
-        parts.append(_slices(table.rows, among, slices))
+    for metric in table.metrics:
+        among = list(dict.fromkeys(name for row in table.rows for name in row.groups.get(metric, {})))
+        shown = slices if metric == table.metrics[0] else []
+        if among or shown:
+            parts.append(f"{title_of(metric)} by slice:\n")
+            parts.append(_slices(table.rows, metric, among, shown))
     said = [*_by_reason(table.remarks), *_by_reason(table.missing)]
     if said:
         parts.append("\n".join(f"- {', '.join(names)}: {reason}" for reason, names in said) + "\n")
@@ -174,16 +176,17 @@ def _line(row: Row, metrics: Sequence[str]) -> list[str]:
     return [_name(row), *cells, minus, str(row.seeds), _number(row.seconds), _number(row.peak_mib)]
 
 
-def _slices(rows: Sequence[Row], among: Sequence[str], slices: Sequence[str]) -> str:
-    sizes = {name: row.groups[name].users for row in rows for name in among if name in row.groups}
+def _slices(rows: Sequence[Row], metric: str, among: Sequence[str], slices: Sequence[str]) -> str:
+    groups = [row.groups.get(metric, {}) for row in rows]
+    sizes = {name: one[name].users for one in groups for name in one}
     heads = ["model", *(f"{name} ({sizes[name]:,} users)" for name in among), *slices]
     lines = [
         [
             _name(row),
-            *(interval(row.groups[name]) if name in row.groups else MISSING for name in among),
+            *(interval(one[name]) if name in one else MISSING for name in among),
             *(_short(row.slices[name]) if name in row.slices else MISSING for name in slices),
         ]
-        for row in rows
+        for row, one in zip(rows, groups, strict=True)
     ]
     return _markdown(heads, lines)
 

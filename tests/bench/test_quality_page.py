@@ -58,7 +58,7 @@ def test_a_small_table_reads_as_worked_out_by_hand() -> None:
         {"ndcg@10": half, "hit_rate@10": most},
         NAN,
         None,
-        {"viewed": Interval(0.1, 0.0, 0.2, 1200)},
+        {"ndcg@10": {"viewed": Interval(0.1, 0.0, 0.2, 1200)}},
         {"cold products": 0.25},
         seconds=10.2,
         peak_mib=1100.4,

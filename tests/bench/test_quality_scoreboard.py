@@ -268,7 +268,7 @@ def test_a_fusions_network_is_measured_by_the_way(data: Prepared, tmp_path: Path
     protocol = replace(SMALL, settings={**SMALL.settings, "fusion": {"parts": ["network", "item-knn"]}})
     fused = Cell(protocol, FUSED, 0, data, "code")
     within = unmeasured_within(fused, tmp_path / "by the way")
-    (network,) = within.values()
+    (network,) = within
     measure(fused, fused.stem(tmp_path / "by the way"), partial(run_cell, within=within))
     measure(network, network.stem(tmp_path / "alone"))
     assert not unmeasured_within(fused, tmp_path / "by the way")
