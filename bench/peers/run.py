@@ -16,8 +16,9 @@ from bench.measure import Measured, run
 from bench.peers.catalogue import PEERS
 from bench.peers.environments import ready
 from bench.peers.neutral import PeerError
+from bench.quality.datasets import CACHE
 
-OUT = Path(".cache") / "bench" / "peers"
+OUT = CACHE / "peers"
 DRIVERS = Path(__file__).parent / "drivers"
 COLUMNS = ("user_id", "rank", "product_id", "score")
 

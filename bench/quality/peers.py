@@ -19,6 +19,7 @@ from bench.quality.cells import Cell, keep_users, load, with_suffix
 from bench.quality.datasets import Prepared
 from bench.quality.one_cell import measure
 from bench.quality.protocols import Protocol
+from gnn.protocol.tasks import NEW
 
 _NAME = re.compile(r"(.+)-seed(\d+)\.parquet")
 
@@ -39,8 +40,9 @@ def peers(protocol: Protocol, data: Prepared, cache: Path, results: Path, code: 
             measure(cell, stem, lambda one, place, path=path: score(one, place, path))  # type: ignore[misc]
         names.add((cell.model, cell.seed))
         yield stem
-    for path in sorted((results / "cells" / "peers" / protocol.name).glob("*.json")):
-        record = json.loads(path.read_text())
+    folder = results / "cells" / "peers" / protocol.name
+    kept = [(path, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    for path, record in sorted(kept, key=lambda one: one[1].get("at", one[1]["date"]), reverse=True):
         mine = record["inputs"]["snapshot"] == data.snapshot.fingerprint
         if mine and (record["model"], record["seed"]) not in names:
             names.add((record["model"], record["seed"]))
@@ -48,7 +50,10 @@ def peers(protocol: Protocol, data: Prepared, cache: Path, results: Path, code: 
 
 
 def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
-    """The figures of a file of lists, as `cells.run_cell` gives those of a model."""
+    """The figures of a file of lists, as `cells.run_cell` gives those of a model.
+
+    Nothing is said of the next purchase: a peer's lists leave out what the user had.
+    """
     from gnn.evaluation.recs_file import evaluate_recs
 
     stem.parent.mkdir(parents=True, exist_ok=True)
@@ -58,18 +63,15 @@ def score(cell: Cell, stem: Path, lists: Path) -> dict[str, Any]:
     keep_users(cell, stem, "recs")
     sizes = ("users", "cold_users", "candidates", "relevant")
     tasks = {
-        name: {key: task[key] for key in sizes} | dict(task["recommenders"]["recs"])
+        name: {key: task[key] for key in sizes} | (dict(task["recommenders"]["recs"]) if name == NEW else {})
         for name, task in found["tasks"].items()
     }
     return {"tasks": tasks, "validation": {}, "rows": found["rows"], "training": _training(lists)}
 
 
 def _training(lists: Path) -> dict[str, Any]:
-    """What is known of how the lists came to be: seconds, most resident MiB, and what ended it."""
+    """What is known of how the lists came to be: seconds, most resident MiB, what ended it, settings and versions."""
     path = lists.with_suffix(".json")
     said = json.loads(path.read_text()) if path.exists() else {}
-    return {
-        "seconds": said.get("seconds", {}).get("train"),
-        "peak_mib": said.get("peak_mib"),
-        "ended": said.get("ended"),
-    }
+    kept = ("peak_mib", "ended", "settings", "versions")
+    return {"seconds": said.get("seconds", {}).get("train")} | {key: said.get(key) for key in kept}

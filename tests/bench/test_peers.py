@@ -6,6 +6,7 @@ import ast
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.peers.__main__ import main, of_protocol
 from bench.peers.catalogue import PEERS
 from bench.peers.environments import HERE, ready
 from bench.peers.neutral import ExportOptions, PeerError, export
 from bench.peers.run import DRIVERS, check, read_lists
+from bench.quality.protocols import PROTOCOLS
 from kg.neo4j_store.server import ServerOptions, _configuration
 
 sys.path.insert(0, str(DRIVERS))  # drivers find each other as scripts do
@@ -139,6 +142,44 @@ def test_triples_name_products_by_id_and_other_things_by_type(tmp_path: Path) ->
         ("a", "from", "city:Rome"),
         ("a", "like", "word:b"),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "tables", "options"),
+    [
+        ("complete-journey", "workspace/tables", ExportOptions("2017-08-01", "2017-10-15", 5)),
+        ("beauty-loo", "contract", ExportOptions()),
+        ("beauty-loo-related", "contract", ExportOptions(exclude_relations=())),
+    ],
+)
+def test_a_protocol_says_what_its_peers_get(
+    name: str, tables: str, options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beauty" / "contract").mkdir(parents=True)
+    built = {
+        data: SimpleNamespace(folder=tmp_path / data, tables=tmp_path / data / "workspace" / "tables")
+        for data in ("beauty", "complete-journey")
+    }
+    monkeypatch.setattr("bench.peers.__main__.prepare", lambda data, _: built[data.name])
+    protocol = PROTOCOLS[name]
+    assert of_protocol(protocol) == (tmp_path / protocol.data / tables, name, options)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--protocol", "beauty-loo", "--min-buyers", "3"], "--protocol says"),
+        (["--protocol", "beauty-loo", "--data", "folder"], "not allowed with"),
+        ([], "is required"),
+        (["--protocol", "unheard-of"], "invalid choice"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(
+    words: list[str], fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["gds-fastrp", *words])
+    assert fault in capsys.readouterr().err
 
 
 @settings(max_examples=25, deadline=None)

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001 - the page has en dashes
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from bench.quality.cells import (
 from bench.quality.datasets import DataSet, Prepared, prepare
 from bench.quality.one_cell import Run, measure, measure_apart, peak_mib, unmeasured_within
 from bench.quality.page import page
-from bench.quality.peers import peers
+from bench.quality.peers import peers, score
 from bench.quality.protocols import PROTOCOLS, Protocol
 from bench.quality.scoreboard import Measure, Plan, fill
 from gnn.model.catalogue import FUSED
@@ -303,14 +304,15 @@ def test_lists_of_peers_are_rows_beside_the_models(data: Prepared, tmp_path: Pat
     folder.mkdir(parents=True)
     lists = pd.DataFrame({"user_id": ["u0", "u1"], "rank": 1, "product_id": ["e", "e"], "score": 1.0})
     lists.to_parquet(folder / "other-tool-seed3.parquet")
-    (folder / "other-tool-seed3.json").write_text('{"seconds": {"train": 7.0}, "peak_mib": 11, "ended": "time limit"}')
+    said = {"peak_mib": 11, "ended": "time limit", "settings": {"rate": 0.1}, "versions": {"tool": "1"}}
+    (folder / "other-tool-seed3.json").write_text(json.dumps({**said, "seconds": {"train": 7.0}}))
     lists.to_parquet(folder / "no seed.parquet")
     (stem,) = peers(SMALL, data, tmp_path, tmp_path / "results", "code")
     assert per_user(stem, "new-product", data.snapshot)["ndcg@2"].to_dict() == {"u0": 1.0, "u1": 0.0}
     record = load(stem)
     assert record is not None
     assert (record["model"], record["seed"]) == ("other-tool", 3)
-    assert record["training"] == {"seconds": 7.0, "peak_mib": 11, "ended": "time limit"}
+    assert record["training"] == {"seconds": 7.0, **said}
     text = page([section(SMALL, data, [], [Kept(stem, record, True, data, peer=True)])])
     assert f"\n- other-tool: {CUT_OFF}\n" in text
     # on a machine without the lists their figures stay, but for another graph they do not hold
@@ -319,6 +321,27 @@ def test_lists_of_peers_are_rows_beside_the_models(data: Prepared, tmp_path: Pat
     nodes = {**data.snapshot.nodes, "Brand": data.snapshot.nodes["User"]}
     other = replace(data, snapshot=replace(data.snapshot, nodes=nodes))
     assert list(peers(SMALL, other, elsewhere, tmp_path / "results", "code")) == []
+    # of lists that were made again the newest hold
+    later = stem.with_name("another-name")
+    with_suffix(later, ".json").write_text(json.dumps(record | {"at": "2999-01-01T00:00:00+00:00"}))
+    assert list(peers(SMALL, data, elsewhere, tmp_path / "results", "code")) == [later]
+
+
+def test_lists_of_peers_say_nothing_of_repeats(tmp_path: Path) -> None:
+    rows = [(f"u{u}", p, "train") for u in range(4) for p in "ab"]
+    rows += [("u0", "b", "valid"), ("u1", "c", "valid"), ("u0", "a", "test"), ("u0", "c", "test")]
+    raw = tmp_path / "events.csv"
+    events = pd.DataFrame(rows, columns=["user_id", "product_id", "split"]).assign(event="purchase")
+    events.assign(sequence=range(len(events))).to_csv(raw, index=False)
+    tables = {"events": pd.read_csv(raw)}
+    shop = DataSet("repeats", lambda: [raw], contract_folder, lambda out, _: contract_folder.write_tables(out, tables))
+    data = prepare(shop, cache=tmp_path / "cache")
+    lists = tmp_path / "other-tool-seed0.parquet"
+    pd.DataFrame({"user_id": ["u0"], "rank": [1], "product_id": ["c"], "score": [1.0]}).to_parquet(lists)
+    cell = Cell(SMALL, "other-tool", 0, data, "code")
+    tasks = score(cell, cell.stem(tmp_path), lists)["tasks"]
+    assert tasks["new-product"]["metrics"]["ndcg@2"]["mean"] == 1.0
+    assert tasks["next-purchase"] == {"users": 1, "cold_users": 0, "candidates": 3, "relevant": 2}
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,20 @@ from itertools import product
 import exchange
 import neo4j
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 BATCH = 20_000
 SETTINGS = {
     "fastRP": {
-        "events": "train",
+        "events": "all",
         "embeddingDimension": [256],
         "iterationWeights": [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 0.5, 0.25]],
         "normalizationStrength": [0.0, -0.5, -0.9],
     },
-    "nodeSimilarity": {"events": "train", "topK": [10, 50, 200]},
+    "nodeSimilarity": {"events": "all", "topK": [10, 50, 200]},
 }
-"""`events`: train, or all (train and valid); of lists of values the one that is best on valid is used."""
+"""Of lists of values the one that is best on valid by what train tells is used. `events`: what is known for the lists,
+all (train and valid) or train."""
 
 
 class Shop:
@@ -28,12 +28,10 @@ class Shop:
     Args:
         session: an open session.
         data: the split; its train pairs become TOOK, its triples LINK.
-        events: pairs that are known.
     """
 
-    def __init__(self, session, data, events):
+    def __init__(self, session, data):
         self.session, self.data = session, data
-        self.ask("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS")
         things = sorted((set(data.kg["head"]) | set(data.kg["tail"])) - set(data.products))
         row = {name: n for n, name in enumerate(data.products)}
         row |= {name: n + len(data.products) for n, name in enumerate(things)}
@@ -43,15 +41,21 @@ class Shop:
         self.ask("CREATE INDEX IF NOT EXISTS FOR (n:User) ON (n.row)")
         self.ask("CREATE INDEX IF NOT EXISTS FOR (n:Node) ON (n.row)")
         self.ask("CALL db.awaitIndexes()")
-        pairs = events[["user", "product"]].to_numpy().tolist()
-        took = "MATCH (x:User {row: a}) MATCH (y:Node {row: b}) CREATE (x)-[:TOOK]->(y)"
-        self.fill(took, pairs, "r[0] AS a, r[1] AS b")
+        self.know(data.train)
         links = [[row[h], row[t]] for h, t in zip(data.kg["head"], data.kg["tail"], strict=True)]
-        self.fill(took.replace("User", "Node").replace("TOOK", "LINK"), links, "r[0] AS a, r[1] AS b")
+        link = "MATCH (x:Node {row: a}) MATCH (y:Node {row: b}) CREATE (x)-[:LINK]->(y)"
+        self.fill(link, links, "r[0] AS a, r[1] AS b")
         self.places = {
             label: np.array(self.ask(f"MATCH (n:{label}) RETURN id(n), n.row ORDER BY n.row"))[:, 0]
             for label in ("User", "Product")
         }
+
+    def know(self, events):
+        """Add pairs of users and products; what was projected before is dropped."""
+        pairs = events[["user", "product"]].to_numpy().tolist()
+        took = "MATCH (x:User {row: a}) MATCH (y:Node {row: b}) CREATE (x)-[:TOOK]->(y)"
+        self.fill(took, pairs, "r[0] AS a, r[1] AS b")
+        self.ask("CALL gds.graph.drop('shop', false)")
 
     def ask(self, text, **parameters):
         """Rows of a query."""
@@ -64,7 +68,6 @@ class Shop:
 
     def project(self, nodes, relations):
         """Make the in-memory graph `shop`."""
-        self.ask("CALL gds.graph.drop('shop', false)")
         self.ask("CALL gds.graph.project('shop', $nodes, $relations)", nodes=nodes, relations=relations)
 
 
@@ -157,13 +160,12 @@ def main():
     login = (os.environ["NEO4J_USERNAME"], os.environ["NEO4J_PASSWORD"])
     with neo4j.GraphDatabase.driver(os.environ["NEO4J_URL"], auth=login) as driver, driver.session() as session:
         version = session.run("RETURN gds.version()").single()[0]
-        shop = Shop(session, data, data.train)
+        shop = Shop(session, data)
         clock.mark("load")
         setting, tried = choose(shop, make, grid, args.seed)
         clock.mark("choose")
         if known == "all":
-            shop.ask("CALL gds.graph.drop('shop')")
-            shop = Shop(session, data, pd.concat([data.train, data.valid]))
+            shop.know(data.valid)
         shop.histories = data.histories()
         scores = make(shop, setting, args.seed)
         clock.mark("train")
