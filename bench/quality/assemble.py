@@ -161,7 +161,7 @@ def _table(
     return Table(
         _title(task, alone),
         protocol.metrics,
-        rows(measured, protocol.metrics, groups, () if alone else protocol.slices),
+        rows(measured, protocol.metrics, groups, () if alone else protocol.slices, unvalidated=alone),
         missing,
         _facts(some) if some else "",
         () if alone else protocol.slices,

@@ -88,12 +88,25 @@ def best_baseline(measured: Sequence[Measured]) -> str:
 
     Validation chooses, so that no difference on test is to the luckiest of many.
     """
-    known = [m for m in measured if m.model not in OURS and not m.peer and not m.refit and len(m.validation)]
+    known = [m for m in _baselines(measured) if not m.refit and len(m.validation)]
     if not known:
         return ""
     chosen = max(known, key=lambda m: float(np.mean(m.validation))).model
     # all others are compared with the more that it may know
     return next((m.name for m in measured if m.model == chosen and m.refit), chosen)
+
+
+def best_on_test(measured: Sequence[Measured], metric: str) -> str:
+    """The baseline with the best mean of `metric` on test, the first of equals; empty: none.
+
+    For questions of which validation knows nothing: the luckiest of the baselines is chosen, in their favour.
+    """
+    known = _baselines(measured)
+    return max(known, key=lambda m: float(np.mean([table[metric].mean() for table in m.users]))).name if known else ""
+
+
+def _baselines(measured: Sequence[Measured]) -> list[Measured]:
+    return [m for m in measured if m.model not in OURS and not m.peer]
 
 
 def rows(
@@ -102,6 +115,8 @@ def rows(
     groups: pd.DataFrame | None = None,
     slices: Sequence[str] = (),
     config: EvalConfig | None = None,
+    *,
+    unvalidated: bool = False,
 ) -> list[Row]:
     """One row per model, in the order given.
 
@@ -111,6 +126,7 @@ def rows(
         groups: user_id and group, None without groups.
         slices: slices to be shown.
         config: rounds, coverage and seed of the bootstrap.
+        unvalidated: whether validation says nothing of this question, so that test names the best baseline.
 
     Raises:
         ValueError: two models were asked about different users.
@@ -119,7 +135,7 @@ def rows(
         return []
     order = measured[0].users[0].index.sort_values()
     means = {m.name: _over_seeds(m, order, metrics) for m in measured}
-    best = best_baseline(measured)
+    best = best_on_test(measured, metrics[0]) if unvalidated else best_baseline(measured)
     members = _members(groups, order)
     blocks = [_columns(means[m.name], means.get(best), members) for m in measured]
     boot = Bootstrap(len(order), config or EvalConfig())

@@ -25,9 +25,10 @@ Every product of the candidates is ranked, never a sample. Test is read once per
 weights come from validation alone, by the same rule on every data set. In brackets: the 95 % interval of a bootstrap
 over users; with several seeds each user's value is the mean over them, and ± is the standard deviation over seeds. The
 difference is paired by user and taken to the baseline that validation prefers (its own line says so): an interval that
-holds zero is no difference. Every model knows valid when test is asked: what is counted is counted again, and the
-history that a network reads holds it. Its weights have not seen it; "refit" is the same model with the weights learned
-again on train and valid, for the epochs that validation settled (`shopgraph train --refit`, which is what
+holds zero is no difference. Of cold products alone validation says nothing: there it is taken to the baseline that is
+best on test, which favours the baselines. Every model knows valid when test is asked: what is counted is counted again,
+and the history that a network reads holds it. Its weights have not seen it; "refit" is the same model with the weights
+learned again on train and valid, for the epochs that validation settled (`shopgraph train --refit`, which is what
 recommendations use). CPU seconds and memory are of training and evaluating in a process of its own, those of a network
 that was measured as part of a fusion are not known; a peer's are wall seconds of its training. Where settings were
 searched, each model had the same budget of trials on validation, and a table tells what came of it; all other settings

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from bench.quality.figures import Measured, best_baseline, rows
+from bench.quality.figures import Measured, best_baseline, best_on_test, rows
 from gnn.config import EvalConfig
 
 
@@ -52,6 +52,17 @@ def test_a_refit_is_a_row_of_its_own_and_the_best_baselines_is_what_others_are_c
     assert network.minus_best is not None
     # .5, .75 and .75
     assert (ease.minus_best.mean, network.minus_best.mean) == (-0.25, 0.0)
+
+
+def test_where_validation_knows_nothing_test_names_the_best_baseline() -> None:
+    preferred = Measured("item-knn", [users({"u1": 0.0, "u2": 0.0, "u3": 0.0, "u4": 0.0})], [0.9])
+    peer = Measured("peer", [users({"u1": 1.0, "u2": 1.0, "u3": 1.0, "u4": 1.0})], peer=True)
+    assert best_on_test([preferred, A, B, peer], "ndcg@10") == "ease"
+    assert best_on_test([B, peer], "ndcg@10") == ""
+    knn, ease, network, tool = rows([preferred, A, B, peer], ["ndcg@10"], unvalidated=True)
+    assert (knn.best, ease.best) == (False, True)
+    differences = [row.minus_best.mean for row in (knn, network, tool) if row.minus_best is not None]
+    assert differences == [-0.5, 0.25, 0.5]
 
 
 def test_means_over_seeds_and_users() -> None:
