@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data.source import ROOT
+from bench.peers.__main__ import main as run_peer
+from bench.peers.catalogue import PEERS
 from bench.quality.assemble import Kept, kept_cells, searches, section
 from bench.quality.cells import Cell, load
 from bench.quality.code import code_digest
@@ -15,7 +17,7 @@ from bench.quality.datasets import CACHE, DATA, RESULTS, Prepared, prepare, stan
 from bench.quality.one_cell import measure_apart
 from bench.quality.page import Section, page
 from bench.quality.peers import peers
-from bench.quality.protocols import PROTOCOLS, Protocol
+from bench.quality.protocols import PROTOCOLS, Protocol, hindrance
 from bench.quality.scoreboard import Plan, fill, search_all
 from bench.quality.tuned import Budget, search_apart
 from gnn.model.catalogue import AUTO, CATALOGUE, FUSED
@@ -40,7 +42,7 @@ def sections(
                 record = load(stem)
                 cells += [Kept(stem, record, True, data, peer=True)] if record else []
         searched = searches(protocol, data, models, results) if data is not None else []
-        out.append(section(protocol, data, models, cells, searched))
+        out.append(section(protocol, data, models, cells, searched, list(PEERS)))
     return out
 
 
@@ -62,6 +64,9 @@ def main() -> None:
                         help=f"settings tried per model (default {Budget.trials})")  # fmt: skip
     parser.add_argument("--trial-minutes", type=float, default=Budget.minutes,
                         help=f"minutes of search per model (default {Budget.minutes:g})")  # fmt: skip
+    parser.add_argument("--peers", nargs="*", choices=PEERS, metavar="NAME",
+                        help="also run other tools where they have no figures yet, in environments of their own; "
+                        f"without a name all: {', '.join(PEERS)}")  # fmt: skip
     parser.add_argument("--page-only", action="store_true", help="train nothing, write the page")
     args = parser.parse_args()
     chosen = [PROTOCOLS[name] for name in args.data]
@@ -71,10 +76,25 @@ def main() -> None:
         if not args.page_only:
             search_all(plan, _prepared, _searched, console.say)
             fill(plan, _prepared, _measured, console.say)
+            run_peers(chosen, PEERS if args.peers == [] else args.peers or [])
     finally:
         before = PAGE.read_text() if PAGE.exists() else ""
         write_whole(PAGE, page(sections(CACHE, RESULTS, MODELS, args.seeds, code_digest), before))
     console.say(f"written to {PAGE.relative_to(ROOT)}")
+
+
+def run_peers(chosen: Sequence[Protocol], names: Iterable[str]) -> None:
+    """Run the peers `names` on every protocol that they apply to and have no figures of; one that fails says why."""
+    for protocol in chosen:
+        wanted = [name for name in names if not hindrance(name, protocol)]
+        if not wanted:
+            continue
+        stems = peers(protocol, _prepared(protocol), CACHE, RESULTS, code_digest(""))
+        known = {record["model"] for record in map(load, stems) if record and record["status"] == "done"}
+        for name in wanted:
+            if name not in known:
+                console.say(f"{protocol.name}: {name}")
+                run_peer([name, "--protocol", protocol.name])
 
 
 def _prepared(protocol: Protocol) -> Prepared:

@@ -14,8 +14,9 @@ from bench.quality.figures import Measured, rows
 from bench.quality.page import Search, Section, Table
 from bench.quality.protocols import Protocol, hindrance, seeds_of
 from bench.quality.tuned import found, settings_of
+from gnn.protocol.tasks import NEW
 
-TITLES = {"new-product": "New products", "next-purchase": "Next purchase, repeats allowed"}
+TITLES = {NEW: "New products", "next-purchase": "Next purchase, repeats allowed"}
 NOT_YET = "not measured yet"
 CUT_OFF = "its time was over while it still got better on validation: these are not the figures of its best"
 
@@ -112,6 +113,7 @@ def section(
     models: Sequence[str],
     cells: Sequence[Kept],
     searched: Sequence[Search] = (),
+    others: Sequence[str] = (),
 ) -> Section:
     """A protocol's section from its cells.
 
@@ -121,13 +123,17 @@ def section(
         models: what the tables list, in order.
         cells: what has been measured, peers included.
         searched: what searches found.
+        others: peers that are listed though none of their cells are there.
     """
     tables = []
     for part in (TASKS, ALONE):
         names = dict.fromkeys(name for cell in cells for name in cell.record.get(part, {}))
-        tables += [_table(protocol, data, models, cells, name, part) for name in names]
+        for name in names:
+            # of repeats, and of the cold alone, a peer's lists say nothing
+            peers = [*others, *(cell.model for cell in cells if cell.peer)] if (part, name) == (TASKS, NEW) else []
+            tables.append(_table(protocol, data, [*models, *dict.fromkeys(peers)], cells, name, part))
     if not tables:
-        reasons = {model: hindrance(model, protocol) or NOT_YET for model in models}
+        reasons = {model: hindrance(model, protocol) or NOT_YET for model in (*models, *others)}
         reasons |= {c.model: str(c.record["reason"]) for c in cells if c.record["status"] == "failed"}
         tables = [Table("", protocol.metrics, [], reasons)]
     on = _measured_on(cells)
@@ -143,9 +149,8 @@ def _table(
     part: str,
 ) -> Table:
     again, alone = {TASKS: REFIT, ALONE: REFIT_ALONE}[part], part == ALONE
-    names = [*models, *dict.fromkeys(cell.model for cell in cells if cell.peer)]
     measured, missing, remarks = [], {}, {}
-    for name in names:
+    for name in models:
         mine = [cell for cell in cells if cell.model == name]
         done = [cell for cell in mine if cell.answered(task, part)]
         if done:

@@ -79,7 +79,9 @@ _RELATED = (
     " Here also_bought, also_viewed and bought_together take part, which were collected after most reviews: these "
     "figures hold what they predict, and only compare with others that did the same."
 )
-_WITH_RELATIONS = frozenset({"item-knn", "ease", "paths", "network", "fused", "auto"})
+_WITH_RELATIONS = frozenset({"item-knn", "ease", "paths", "network", "fused", "auto"}) | {
+    "recbole-kgat", "hopwise-pgpr", "hopwise-cafe", "gds-fastrp"
+}  # fmt: skip
 """What reads relations, and two baselines that do not."""
 
 _NO_TIME = frozenset({"time", "repeats", "repeats or views"})
@@ -224,8 +226,13 @@ NEEDS: dict[str, Needs] = {
     "network": Needs(seeded=True, trained=True),
     "fused": Needs(seeded=True, trained=True),
     "auto": Needs(seeded=True, trained=True),
+    "recbole-kgat": Needs(frozenset({"relations"})),
+    "recbole-sasrec": Needs(frozenset({"order"})),
+    "hopwise-pgpr": Needs(frozenset({"relations"})),
+    "hopwise-cafe": Needs(frozenset({"relations"})),
 }
-"""Recommenders that need something; the others apply to every data set and are the same at every seed."""
+"""Recommenders that need something; the others apply to every data set and are the same at every seed. Of peers it says
+what the data must have: their seeds are chosen run by run."""
 
 OURS = frozenset({"network", "fused", "auto"})
 """What is compared with the best of all others, the baselines."""

@@ -20,6 +20,7 @@ import pytest
 from bench.data import contract_folder
 from bench.data.source import ROOT
 from bench.partial_lists import compared, of_lists
+from bench.quality import __main__ as scoreboard_main
 from bench.quality import one_cell
 from bench.quality.__main__ import sections
 from bench.quality.assemble import CUT_OFF, NOT_YET, Kept, kept_cells, section
@@ -260,7 +261,7 @@ def test_what_is_trained_is_read_again_after_a_refit(data: Prepared, tmp_path: P
         assert sorted(per_user(stem, "new-product", data.snapshot, part).index) == ["u0", "u1"]
     kept = Kept(stem, record, True, data)
     text = page([section(SMALL, data, ["lightgcn"], [kept])])
-    first, alone = text.split("cold products alone")
+    first, alone = text.split(", cold products alone")
     assert "| lightgcn, refit | " in first
     assert "| lightgcn, refit | " in alone
 
@@ -327,6 +328,36 @@ def test_lists_of_peers_are_rows_beside_the_models(data: Prepared, tmp_path: Pat
     assert list(peers(SMALL, data, elsewhere, tmp_path / "results", "code")) == [later]
 
 
+def test_peers_run_where_they_apply_and_have_no_figures(
+    data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(scoreboard_main, "_prepared", lambda _: data)
+    monkeypatch.setattr(scoreboard_main, "CACHE", tmp_path)
+    monkeypatch.setattr(scoreboard_main, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(scoreboard_main, "run_peer", ran.append)
+    (tmp_path / "peers" / "small").mkdir(parents=True)
+    lists = pd.DataFrame({"user_id": ["u0"], "rank": 1, "product_id": ["e"], "score": 1.0})
+    lists.to_parquet(tmp_path / "peers" / "small" / "gds-fastrp-seed1.parquet")
+    plain = replace(SMALL, lacks=frozenset({"relations"}))
+    scoreboard_main.run_peers([plain], ["gds-fastrp", "gds-similarity", "recbole-kgat"])
+    assert ran == [["gds-similarity", "--protocol", "small"]]
+
+
+def test_peers_without_figures_are_listed_among_new_products_of_all(data: Prepared, tmp_path: Path) -> None:
+    cell = Cell(SMALL, "popularity", 0, data, "code 1")
+    record = measure(cell, cell.stem(tmp_path), made_up([]))
+    record |= {"alone": record["tasks"]}
+    cells = [Kept(cell.stem(tmp_path), record, True, data)]
+    with_suffix(cell.stem(tmp_path), ".cold.parquet").write_bytes(
+        with_suffix(cell.stem(tmp_path), ".parquet").read_bytes()
+    )
+    plain = replace(SMALL, lacks=frozenset({"relations"}))
+    everyone, alone = section(plain, data, ["popularity"], cells, others=["gds-fastrp", "recbole-kgat"]).tables
+    assert everyone.missing == {"gds-fastrp": NOT_YET, "recbole-kgat": "not applicable: the data has no relations"}
+    assert alone.missing == {}
+
+
 def test_lists_of_peers_say_nothing_of_repeats(tmp_path: Path) -> None:
     rows = [(f"u{u}", p, "train") for u in range(4) for p in "ab"]
     rows += [("u0", "b", "valid"), ("u1", "c", "valid"), ("u0", "a", "test"), ("u0", "c", "test")]
@@ -379,8 +410,13 @@ def test_a_page_without_any_cell_lists_every_protocol(tmp_path: Path) -> None:
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(PROTOCOLS)
     # text has no row where there is none, or where relations that it does not read make the difference
     without_text = 2 + sum(protocol.lacks >= {"text"} for protocol in PROTOCOLS.values())
-    assert text.count(f"- item-knn: {NOT_YET}") == without_text
-    assert text.count(f"- item-knn, text: {NOT_YET}") == len(PROTOCOLS) - without_text
+    waiting = [line[2:].split(":")[0].split(", ") for line in text.splitlines() if line.endswith(f": {NOT_YET}")]
+    counts = {name: sum(name in names for names in waiting) for name in ("item-knn", "text", "gds-similarity")}
+    assert counts == {
+        "item-knn": len(PROTOCOLS),
+        "text": len(PROTOCOLS) - without_text,
+        "gds-similarity": len(PROTOCOLS) - 2,
+    }
 
 
 def test_a_peer_with_lists_for_some_users_is_compared_over_those(data: Prepared, plan: Plan) -> None:
