@@ -126,7 +126,7 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None, within: S
     from gnn.model.training import train
 
     progress = progress or SilentProgress()
-    data, work = cell.data, stem.with_name(f".{stem.name}")
+    data, work = cell.data, work_folder(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     again, bundle = NEEDS.get(cell.model, Needs()).trained, work / "eval"
     trained = train(
@@ -150,6 +150,11 @@ def run_cell(cell: Cell, stem: Path, progress: Progress | None = None, within: S
     keep_users(cell, stem, cell.model)  # replaces the large tables, so last
     shutil.rmtree(work, ignore_errors=True)
     return records[cell.model] | {"within": [(one, records[one.model]) for one in within]}
+
+
+def work_folder(stem: Path) -> Path:
+    """Where a cell's checkpoints and bundles lie while it is measured."""
+    return stem.with_name(f".{stem.name}")
 
 
 def _trained(trained: Mapping[str, Any], model: str, seconds: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import machine
-from bench.quality.cells import Cell, keep, load, run_cell
+from bench.quality.cells import Cell, keep, load, run_cell, work_folder
 from bench.quality.code import code_digest
 from bench.quality.datasets import DATA, prepare
 from bench.quality.protocols import PROTOCOLS
@@ -32,14 +32,15 @@ Run = Callable[[Cell, Path], dict[str, Any]]
 def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     """Run the cell and keep what came of it; a model that fails is kept with its reason.
 
-    Cells that `run` has measured by the way are kept beside it; what they cost alone is not known.
+    Cells that `run` has measured by the way are kept beside it; what they cost alone is not known, nor what a cell has
+    cost whose training goes on from the checkpoint of an earlier process.
 
     Args:
         cell: what to measure.
         stem: its files without suffix.
         run: measures.
     """
-    began = time.monotonic()
+    began, resumed = time.monotonic(), work_folder(stem).exists()
     try:
         outcome = run(cell, stem) | {"status": "done"}
     except Exception as error:  # a fault in one model must not hide the others
@@ -51,8 +52,8 @@ def measure(cell: Cell, stem: Path, run: Run = run_cell) -> dict[str, Any]:
     cpu = round(used.ru_utime + used.ru_stime, 1)
     outcome |= {
         "peak_mib": peak_mib(),
-        "cpu_seconds": cpu,
-        "wall_seconds": round(time.monotonic() - began, 1),
+        "cpu_seconds": None if resumed else cpu,
+        "wall_seconds": None if resumed else round(time.monotonic() - began, 1),
         "machine": machine(),
     }
     return keep(cell, stem, outcome)

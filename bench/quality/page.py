@@ -30,10 +30,11 @@ best on test, which favours the baselines. Every model knows valid when test is 
 and the history that a network reads holds it. Its weights have not seen it; "refit" is the same model with the weights
 learned again on train and valid, for the epochs that validation settled (`shopgraph train --refit`, which is what
 recommendations use). CPU seconds and memory are of training and evaluating in a process of its own, those of a network
-that was measured as part of a fusion are not known; a peer's are wall seconds of its training. Where settings were
-searched, each model had the same budget of trials on validation, and a table tells what came of it; all other settings
-are those that are shipped. A model in *italics* was measured before the code that it depends on last changed, or with
-other settings. {missing} is not measured; where a whole row is not, the reason stands below.
+that was measured as part of a fusion are not known, nor the seconds of a training that was interrupted; a peer's are
+wall seconds of its training. Where settings were searched, each model had the same budget of trials on validation, and
+a table tells what came of it; all other settings are those that are shipped. A model in *italics* was measured before
+the code that it depends on last changed, or with other settings. {missing} is not measured; where a whole row is not,
+the reason stands below.
 """
 
 

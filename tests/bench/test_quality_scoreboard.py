@@ -35,6 +35,7 @@ from bench.quality.cells import (
     per_user,
     run_cell,
     with_suffix,
+    work_folder,
 )
 from bench.quality.datasets import DataSet, Prepared, prepare
 from bench.quality.one_cell import Run, measure, measure_apart, peak_mib, unmeasured_within
@@ -291,6 +292,18 @@ def test_the_peak_is_the_programs_own_not_its_parents() -> None:
     words = [sys.executable, "-c", "from bench.quality.one_cell import peak_mib; print(peak_mib())"]
     child = int(subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
     assert child < held.nbytes / 2**20 < peak_mib()
+
+
+def test_seconds_of_a_training_that_goes_on_are_not_known(data: Prepared, tmp_path: Path) -> None:
+    cell = Cell(SMALL, "popularity", 0, data, "code")
+    stem = cell.stem(tmp_path)
+    assert measure(cell, stem, made_up([]))["cpu_seconds"] > 0
+    work_folder(stem).mkdir()
+    record = measure(cell, stem, made_up([]))
+    assert (record["cpu_seconds"], record["wall_seconds"]) == (None, None)
+    assert record["peak_mib"] > 0
+    text = page([section(SMALL, data, ["popularity"], [Kept(stem, record, True, data)])])
+    assert f"| best baseline | 1 | – | {record['peak_mib']:,} |" in text
 
 
 def test_a_model_that_cannot_be_trained_is_a_failed_cell(data: Prepared, tmp_path: Path) -> None:
