@@ -127,7 +127,8 @@ def ndcg(scores, data, k=10):
         block[:, ~data.candidates] = -np.inf
         for values, user in zip(block, users, strict=True):
             values[train.get(user, [])] = -np.inf
-            hits = np.isin(np.argsort(-values, kind="stable")[:k], wanted[user])
+            best = np.argpartition(-values, min(k, len(values) - 1))[:k]
+            hits = np.isin(best[np.argsort(-values[best], kind="stable")], wanted[user])
             found.append((hits * discount).sum() / discount[: len(wanted[user])].sum())
     return float(np.mean(found))
 
