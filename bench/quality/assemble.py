@@ -18,7 +18,7 @@ from gnn.protocol.tasks import NEW
 
 TITLES = {NEW: "New products", "next-purchase": "Next purchase, repeats allowed"}
 NOT_YET = "not measured yet"
-CUT_OFF = "its time was over while it still got better on validation: these are not the figures of its best"
+CUT_OFF = "its time was over before its own rule would have ended training: more epochs might do better"
 
 
 @dataclass(frozen=True)
