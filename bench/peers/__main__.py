@@ -17,11 +17,9 @@ from pathlib import Path
 
 from bench.peers.catalogue import PEERS
 from bench.peers.neutral import ExportOptions, export
-from bench.peers.run import OUT, Wish, run_peer
-from bench.quality.datasets import DATA, prepare
+from bench.peers.run import Wish, run_peer
+from bench.quality.datasets import CACHE, DATA, prepare
 from bench.quality.protocols import PROTOCOLS, Protocol
-from gnn.config import GnnConfig
-from ingest.config_dict import from_dict
 from ingest.errors import ShopgraphError
 from shopgraph.cli import console
 
@@ -31,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> int:
     args = _parsed(words)
     try:
         data, name, options = of_protocol(PROTOCOLS[args.protocol]) if args.protocol else _given(args)
-        folder = OUT / name
+        folder = CACHE / "peers" / name
         folder.mkdir(parents=True, exist_ok=True)
         rows = export(data, folder / "export", folder / "truth.csv", options)
         print("exported: " + ", ".join(f"{count:,} {name}" for name, count in rows.items()), file=sys.stderr)
@@ -47,10 +45,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def of_protocol(protocol: Protocol) -> tuple[Path, str, ExportOptions]:
     """A protocol's tables, built where they are not there, its name, and what its settings say of the split."""
     data = prepare(DATA[protocol.data], console.progress())
-    config = from_dict(GnnConfig, dict(protocol.settings), f"protocol {protocol.name}")
-    split = config.split
+    split, graph = protocol.config.split, protocol.config.graph
     options = ExportOptions(
-        split.valid_from, split.test_from, split.min_buyers, exclude_relations=config.graph.exclude_relations
+        split.valid_from, split.test_from, split.min_buyers, exclude_relations=graph.exclude_relations
     )
     contract = data.folder / "contract"
     return contract if contract.exists() else data.tables, protocol.name, options

@@ -16,9 +16,7 @@ from bench.measure import Measured, run
 from bench.peers.catalogue import PEERS
 from bench.peers.environments import ready
 from bench.peers.neutral import PeerError
-from bench.quality.datasets import CACHE
 
-OUT = CACHE / "peers"
 DRIVERS = Path(__file__).parent / "drivers"
 COLUMNS = ("user_id", "rank", "product_id", "score")
 

@@ -76,7 +76,8 @@ def main() -> None:
         if not args.page_only:
             search_all(plan, _prepared, _searched, console.say)
             fill(plan, _prepared, _measured, console.say)
-            run_peers(chosen, PEERS if args.peers == [] else args.peers or [])
+            if args.peers is not None:
+                run_peers(chosen, args.peers or PEERS)
     finally:
         before = PAGE.read_text() if PAGE.exists() else ""
         write_whole(PAGE, page(sections(CACHE, RESULTS, MODELS, args.seeds, code_digest), before))

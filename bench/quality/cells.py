@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from bench.quality.protocols import NEEDS, Needs, Protocol
 from gnn.config import GnnConfig
 from gnn.model.catalogue import CATALOGUE, NETWORK
 from gnn.tuning.spaces import applied
-from ingest.config_dict import from_dict, to_dict
+from ingest.config_dict import to_dict
 from ingest.progress import Progress, SilentProgress
 from kg.snapshot import NodeTable, Snapshot
 from shopgraph.workspace import write_whole
@@ -62,10 +62,9 @@ class Cell:
     @property
     def config(self) -> GnnConfig:
         """The settings, where no other recommender is reported beside the model."""
-        settings = dict(self.protocol.settings)
-        settings["train"] = {**settings.get("train", {}), "seed": self.seed}
-        settings["eval"] = {**settings.get("eval", {}), "baselines": []}
-        return applied(from_dict(GnnConfig, settings, f"protocol {self.protocol.name}"), self.tuned)
+        plain = self.protocol.config
+        alone = replace(plain, train=replace(plain.train, seed=self.seed), eval=replace(plain.eval, baselines=()))
+        return applied(alone, self.tuned)
 
     @property
     def inputs(self) -> dict[str, Any]:

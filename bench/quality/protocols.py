@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.data.complete_journey import TEST_FROM, VALID_FROM
+from gnn.config import GnnConfig
+from ingest.config_dict import from_dict
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Protocol:
     only: frozenset[str] = frozenset()
     published: tuple[Published, ...] = ()
     tuned_on: str = ""
+
+    @property
+    def config(self) -> GnnConfig:
+        """`settings` over the default ones."""
+        return from_dict(GnnConfig, dict(self.settings), f"protocol {self.name}")
 
 
 def _column(*, related: bool = False) -> dict[str, Any]:

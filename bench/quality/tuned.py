@@ -21,13 +21,11 @@ from bench.quality.cells import Cell
 from bench.quality.code import code_digest
 from bench.quality.datasets import CACHE, DATA, Prepared, place, prepare
 from bench.quality.protocols import PROTOCOLS, Protocol, hindrance
-from gnn.config import GnnConfig
 from gnn.errors import GnnError
 from gnn.model.choice import served_names
 from gnn.protocol.recommender import Given
 from gnn.tuning.spaces import SPACES
 from gnn.tuning.study import tune
-from ingest.config_dict import from_dict
 from ingest.progress import Progress, SilentProgress
 from shopgraph.workspace import write_whole
 
@@ -76,9 +74,8 @@ def found(protocol: Protocol, data: Prepared, model: str, results: Path) -> dict
 
 def settings_of(protocol: Protocol, data: Prepared, model: str, results: Path) -> dict[str, Any]:
     """Dotted settings that searches found for a model, or for the parts of `fused` and `auto`."""
-    config = from_dict(GnnConfig, dict(protocol.settings), f"protocol {protocol.name}")
     out: dict[str, Any] = {}
-    for name in served_names(model, config):
+    for name in served_names(model, protocol.config):
         out |= (found(protocol, data, name, results) or {}).get("settings", {})
     return out
 

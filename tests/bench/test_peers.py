@@ -19,7 +19,8 @@ from bench.peers.catalogue import PEERS
 from bench.peers.environments import HERE, ready
 from bench.peers.neutral import ExportOptions, PeerError, export
 from bench.peers.run import DRIVERS, check, read_lists
-from bench.quality.protocols import PROTOCOLS
+from bench.quality.__main__ import MODELS
+from bench.quality.protocols import NEEDS, PROTOCOLS, hindrance
 from kg.neo4j_store.server import ServerOptions, _configuration
 
 sys.path.insert(0, str(DRIVERS))  # drivers find each other as scripts do
@@ -301,6 +302,14 @@ def test_every_peer_has_its_driver_and_pinned_packages() -> None:
             assert line.startswith("#") or "==" in line
             assert "/" not in line
             assert "@" not in line
+
+
+def test_the_scoreboard_names_peers_as_they_are_called() -> None:
+    # a name that is neither would hinder nothing, and nobody would notice
+    assert set(NEEDS) - set(MODELS) <= set(PEERS)
+    related = PROTOCOLS["beauty-loo-related"].only
+    assert related <= {*MODELS, *PEERS}
+    assert hindrance("recbole-kgat", PROTOCOLS["tmall"]) == "not applicable: the data has no relations"
 
 
 def test_drivers_know_nothing_of_this_project() -> None:

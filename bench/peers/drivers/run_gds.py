@@ -75,9 +75,10 @@ def fastrp(shop, setting, seed):
     """Function of user numbers: cosine of the vectors of users and products."""
     if not shop.ask("RETURN gds.graph.exists('shop')")[0][0]:
         # a label or type of which there is none cannot be projected
-        linked = len(shop.data.kg) > 0
-        undirected = {name: {"orientation": "UNDIRECTED"} for name in (("TOOK", "LINK") if linked else ("TOOK",))}
-        shop.project(["User", "Product"] + (["Thing"] if linked else []), undirected)
+        labels, types = ["User", "Product"], ["TOOK"]
+        if len(shop.data.kg):
+            labels, types = [*labels, "Thing"], [*types, "LINK"]
+        shop.project(labels, {name: {"orientation": "UNDIRECTED"} for name in types})
     text = "CALL gds.fastRP.stream('shop', $given) YIELD nodeId, embedding RETURN nodeId, embedding"
     rows = shop.ask(text, given={**setting, "randomSeed": seed, "concurrency": 1})
     vectors = np.zeros((max(r[0] for r in rows) + 1, setting["embeddingDimension"]), np.float32)
